@@ -1,0 +1,48 @@
+"""The Laplacian of a shape as two tensors: one sign and one normalisation for all of geospec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Laplacian:
+    """Stiffness and mass of a shape: the generalised eigenproblem is ``S phi = lambda M phi``.
+
+    ``stiffness`` is a sparse CSR tensor ``(n, n)`` with int64 indices, symmetric positive
+    semi-definite, rows summing to zero (so the pointwise operator ``M^-1 S`` is *minus* the
+    analyst's Laplacian); its entry sums ``f^T S f`` are the Dirichlet energy. ``mass (n,)`` is the
+    lumped diagonal, summing to the area. ``kind`` says which construction made it.
+    """
+
+    stiffness: Tensor
+    mass: Tensor
+    kind: str
+
+    @property
+    def n_points(self) -> int:
+        """Number of vertices or points."""
+        return len(self.mass)
+
+    def apply(self, signal: Tensor) -> Tensor:
+        """``M^-1 S f`` for a signal ``(n, c)``: non-negative on average, zero on constants."""
+        return (self.stiffness @ signal) / self.mass[:, None]
+
+    def dirichlet_energy(self, signal: Tensor) -> Tensor:
+        """``f^T S f`` of each column of a signal ``(n, c)``: the integral of ``|grad f|^2``, ``(c,)``."""
+        return (signal * (self.stiffness @ signal)).sum(dim=0)
+
+    def to_scipy(self):
+        """``(stiffness, mass)`` as SciPy CSR matrices, both ``(n, n)``, values copied to float64 on the CPU."""
+        import scipy.sparse
+
+        s = self.stiffness.detach().cpu()
+        arrays = (s.values().double().numpy(), s.col_indices().numpy(), s.crow_indices().numpy())
+        return scipy.sparse.csr_matrix(arrays, shape=tuple(s.shape)), scipy.sparse.diags(self.mass.detach().cpu().double().numpy()).tocsr()
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Laplacian:
+        """The same operator on another device or in another float type."""
+        return replace(self, stiffness=self.stiffness.to(device=device, dtype=dtype), mass=self.mass.to(device=device, dtype=dtype))
