@@ -14,9 +14,8 @@ from torch.utils.cpp_extension import CUDA_HOME, BuildExtension, CppExtension, C
 ROOT = Path(__file__).parent
 # The wheel runs on every torch from this version on: only the stable ABI is used.
 TORCH_FLOOR = "0x020a000000000000"
-PYTHON_FLOOR = "0x030b0000"
-DEFINES = [f"-DTORCH_TARGET_VERSION={TORCH_FLOOR}", f"-DPy_LIMITED_API={PYTHON_FLOOR}", "-DTORCH_STABLE_ONLY"]
-CXX_FLAGS = [*DEFINES, "-O3", "-std=c++20", "-fvisibility=hidden", "-ffp-contract=fast", "-Wall", "-Wextra"]
+DEFINES = [f"-DTORCH_TARGET_VERSION={TORCH_FLOOR}", "-DTORCH_STABLE_ONLY"]
+CXX_FLAGS = [*DEFINES, "-O3", "-std=c++20", "-fvisibility=hidden", "-ffp-contract=fast", "-Wall", "-g0"]
 
 
 def sources(pattern: str) -> list[str]:

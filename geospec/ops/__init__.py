@@ -1,0 +1,11 @@
+"""Compiled kernels as PyTorch operators: any device, autograd, ``torch.compile``.
+
+Each file holds one family: the public face with its checks, the fake and the gradient, and a twin in
+plain PyTorch that serves as executable specification. Their schemas stand in ``csrc/library.cpp``.
+"""
+
+from .assembly import Adjacency, assemble_stiffness, mesh_adjacency
+from .cotangent import cotangent
+from .library import backend_info
+
+__all__ = ["Adjacency", "assemble_stiffness", "backend_info", "cotangent", "mesh_adjacency"]
