@@ -16,58 +16,37 @@ struct MeshView {
   const int64_t* corners;  // (3 f)
 };
 
-// Sum of the cotangents opposite to the edge between two vertices, over the faces that hold both.
-// Read from the end with fewer corners (the smaller index where equal): a cone's apex of any valence
-// costs its neighbours nothing, and entries (i, j) and (j, i) are the same sum, bit for bit.
-template <class T>
-GEOSPEC_HOST_DEVICE double opposite_cotangents(const MeshView& m, const T* cotangents, int64_t i, int64_t j) {
-  const int64_t valence_i = m.offsets[i + 1] - m.offsets[i], valence_j = m.offsets[j + 1] - m.offsets[j];
-  if (valence_j < valence_i || (valence_j == valence_i && j < i)) {
-    const int64_t other = i;
-    i = j;
-    j = other;
+// Position of column j in row i, whose columns ascend and hold j.
+GEOSPEC_HOST_DEVICE int64_t find_entry(const int64_t* crow, const int64_t* col, int64_t i, int64_t j) {
+  int64_t low = crow[i], length = crow[i + 1] - low;
+  while (length > 1) {  // no branch but the loop's own: the halves are chosen by arithmetic
+    const int64_t half = length / 2;
+    low += (col[low + half] <= j) * half;
+    length -= half;
   }
-  double sum = 0;
-  for (int64_t s = m.offsets[i]; s < m.offsets[i + 1]; ++s) {
-    const int64_t face = m.corners[s] / 3, c = m.corners[s] % 3;
-    const int64_t next = (c + 1) % 3, previous = (c + 2) % 3;
-    if (m.faces[3 * face + next] == j) sum += double(cotangents[3 * face + previous]);
-    if (m.faces[3 * face + previous] == j) sum += double(cotangents[3 * face + next]);
-  }
-  return sum;
+  return low;
 }
 
-// Row i: S_ij = -(sum of opposite cotangents) / 2, S_ii = -sum_j S_ij; mass_i = a third of the faces around.
+// Row i: S_ij = -(sum of the cotangents opposite to edge ij) / 2, S_ii = -sum_j S_ij; mass_i = a third of the
+// faces around i. Entries (i, j) and (j, i) add the same faces in the same order, so they agree bit for bit.
 template <class T>
 GEOSPEC_HOST_DEVICE void assemble_row(const MeshView& m, const T* cotangents, const T* areas, const int64_t* crow,
                                       const int64_t* col, int64_t i, T* values, T* mass) {
-  double diagonal = 0, area = 0;
-  int64_t slot = -1;
-  for (int64_t e = crow[i]; e < crow[i + 1]; ++e) {
-    if (col[e] == i) {
-      slot = e;
-      continue;
-    }
-    const double weight = 0.5 * opposite_cotangents(m, cotangents, i, col[e]);
-    values[e] = T(-weight);
-    diagonal += double(values[e]);  // the rounded entry, so that the row sums to zero as it is stored
+  for (int64_t e = crow[i]; e < crow[i + 1]; ++e) values[e] = T(0);
+  double area = 0;
+  for (int64_t s = m.offsets[i]; s < m.offsets[i + 1]; ++s) {
+    const int64_t face = m.corners[s] / 3, c = m.corners[s] - 3 * face;
+    const int64_t next = 3 * face + (c == 2 ? 0 : c + 1), previous = 3 * face + (c == 0 ? 2 : c - 1);
+    values[find_entry(crow, col, i, m.faces[next])] -= T(0.5) * cotangents[previous];
+    values[find_entry(crow, col, i, m.faces[previous])] -= T(0.5) * cotangents[next];
+    area += double(areas[face]);
   }
-  if (slot >= 0) values[slot] = T(-diagonal);
-  for (int64_t s = m.offsets[i]; s < m.offsets[i + 1]; ++s) area += double(areas[m.corners[s] / 3]);
+  // The diagonal last, in double and from the entries as they are stored, so that the stored row sums to zero.
+  const int64_t slot = find_entry(crow, col, i, i);
+  double others = 0;
+  for (int64_t e = crow[i]; e < crow[i + 1]; ++e) others += e == slot ? 0.0 : double(values[e]);
+  values[slot] = T(-others);
   mass[i] = T(area / 3);
-}
-
-// Position of column j in row i, whose columns ascend.
-GEOSPEC_HOST_DEVICE int64_t find_entry(const int64_t* crow, const int64_t* col, int64_t i, int64_t j) {
-  int64_t low = crow[i], high = crow[i + 1] - 1;
-  while (low < high) {
-    const int64_t middle = (low + high) / 2;
-    if (col[middle] < j)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return low;
 }
 
 // A corner's cotangent enters the four entries of its opposite edge: +1/2 on the diagonal, -1/2 off it.
@@ -78,8 +57,10 @@ GEOSPEC_HOST_DEVICE void assemble_backward_face(const int64_t* face, const int64
   double area = 0;
   for (int c = 0; c < 3; ++c) {
     const int64_t i = face[(c + 1) % 3], j = face[(c + 2) % 3];
-    const double on = double(grad_values[find_entry(crow, col, i, i)]) + double(grad_values[find_entry(crow, col, j, j)]);
-    const double off = double(grad_values[find_entry(crow, col, i, j)]) + double(grad_values[find_entry(crow, col, j, i)]);
+    const double on =
+        double(grad_values[find_entry(crow, col, i, i)]) + double(grad_values[find_entry(crow, col, j, j)]);
+    const double off =
+        double(grad_values[find_entry(crow, col, i, j)]) + double(grad_values[find_entry(crow, col, j, i)]);
     grad_cotangents[c] = T(i == j ? 0.0 : 0.5 * (on - off));
     area += double(grad_mass[face[c]]);
   }

@@ -29,8 +29,8 @@ inline AssemblyInputs check_assembly(const Tensor& cotangents, const Tensor& are
                                      const Tensor& col) {
   check_pattern(faces, crow, col);
   check_matrix(cotangents, "cotangents", 3);
-  STD_TORCH_CHECK(cotangents.size(0) == faces.size(0), "cotangents: wanted one row per face, ", faces.size(0),
-                  ", got ", cotangents.size(0));
+  STD_TORCH_CHECK(cotangents.size(0) == faces.size(0), "cotangents: wanted one row per face, ", faces.size(0), ", got ",
+                  cotangents.size(0));
   check_vector(areas, "areas", faces.size(0));
   check_same_dtype(cotangents, "cotangents", areas, "areas");
   check_vector(offsets, "offsets", crow.size(0));

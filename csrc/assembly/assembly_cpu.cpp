@@ -1,11 +1,11 @@
-#include "assembly/assembly.h"
-
 #include <torch/csrc/stable/library.h>
 
 #include <algorithm>
+#include <memory>
 #include <tuple>
 #include <vector>
 
+#include "assembly/assembly.h"
 #include "assembly/assembly_checks.h"
 
 namespace geospec {
@@ -28,15 +28,22 @@ void sort_corners(const int64_t* faces, int64_t n_corners, int64_t n, int64_t* o
 
 // The sorted, distinct neighbours of vertex i and i itself; returns how many.
 int64_t gather_row(const MeshView& m, int64_t i, int64_t* row) {
+  const int64_t valence = m.offsets[i + 1] - m.offsets[i];
+  constexpr int64_t kSmall = 32;  // up to here a linear look-up per neighbour beats sorting them with their doubles
   int64_t count = 0;
   row[count++] = i;
   for (int64_t s = m.offsets[i]; s < m.offsets[i + 1]; ++s) {
-    const int64_t face = m.corners[s] / 3, c = m.corners[s] % 3;
-    row[count++] = m.faces[3 * face + (c + 1) % 3];
-    row[count++] = m.faces[3 * face + (c + 2) % 3];
+    const int64_t face = m.corners[s] / 3, c = m.corners[s] - 3 * face;
+    for (const int64_t j : {m.faces[3 * face + (c == 2 ? 0 : c + 1)], m.faces[3 * face + (c == 0 ? 2 : c - 1)]})
+      if (valence > kSmall || std::find(row, row + count, j) == row + count) row[count++] = j;
   }
-  std::sort(row, row + count);
-  return std::unique(row, row + count) - row;
+  if (valence > kSmall) {
+    std::sort(row, row + count);
+    return std::unique(row, row + count) - row;
+  }
+  for (int64_t a = 1; a < count; ++a)  // insertion sort: a handful of numbers
+    for (int64_t b = a; b > 0 && row[b - 1] > row[b]; --b) std::swap(row[b - 1], row[b]);
+  return count;
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> mesh_adjacency(const Tensor& faces_in, int64_t n) {
@@ -50,8 +57,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> mesh_adjacency(const Tensor& faces_in
   const MeshView view{data<int64_t>(faces), data<int64_t>(offsets), data<int64_t>(corners)};
 
   // Row i has at most 1 + 2 valence entries, so it is gathered at a place known beforehand, then packed.
-  std::vector<int64_t> wide(2 * n_corners + n);
-  int64_t *row_of = wide.data(), *row_start = data<int64_t>(crow);
+  const auto wide = std::make_unique_for_overwrite<int64_t[]>(2 * n_corners + n);
+  int64_t *row_of = wide.get(), *row_start = data<int64_t>(crow);
   auto place = [&view](int64_t i) { return 2 * view.offsets[i] + i; };
   row_start[0] = 0;
   torch::stable::parallel_for(0, n, kGrain, [=](int64_t begin, int64_t end) {
@@ -70,8 +77,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> mesh_adjacency(const Tensor& faces_in
 std::tuple<Tensor, Tensor> assemble_stiffness(const Tensor& cotangents_in, const Tensor& areas_in,
                                               const Tensor& faces_in, const Tensor& offsets_in,
                                               const Tensor& corners_in, const Tensor& crow_in, const Tensor& col_in) {
-  const AssemblyInputs in =
-      check_assembly(cotangents_in, areas_in, faces_in, offsets_in, corners_in, crow_in, col_in);
+  const AssemblyInputs in = check_assembly(cotangents_in, areas_in, faces_in, offsets_in, corners_in, crow_in, col_in);
   const int64_t n = in.crow.size(0) - 1;
   Tensor values = torch::stable::new_empty(in.cotangents, {in.col.size(0)});
   Tensor mass = torch::stable::new_empty(in.cotangents, {n});

@@ -28,8 +28,7 @@ std::tuple<Tensor, Tensor> assemble_stiffness(const Tensor& cotangents_in, const
                                               const Tensor& faces_in, const Tensor& offsets_in,
                                               const Tensor& corners_in, const Tensor& crow_in, const Tensor& col_in) {
   torch::stable::accelerator::DeviceGuard guard(cotangents_in.get_device_index());
-  const AssemblyInputs in =
-      check_assembly(cotangents_in, areas_in, faces_in, offsets_in, corners_in, crow_in, col_in);
+  const AssemblyInputs in = check_assembly(cotangents_in, areas_in, faces_in, offsets_in, corners_in, crow_in, col_in);
   const int64_t n = in.crow.size(0) - 1;
   Tensor values = torch::stable::new_empty(in.cotangents, {in.col.size(0)});
   Tensor mass = torch::stable::new_empty(in.cotangents, {n});

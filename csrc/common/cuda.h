@@ -29,6 +29,6 @@ inline unsigned blocks_for(int64_t n) {
 }  // namespace geospec
 
 // Visits i = 0..n-1 once over the whole grid, counted in 64 bits.
-#define GEOSPEC_GRID_STRIDE(i, n)                                                            \
+#define GEOSPEC_GRID_STRIDE(i, n)                                                                                    \
   for (int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x, step_ = int64_t(gridDim.x) * blockDim.x; i < (n); \
        i += step_)

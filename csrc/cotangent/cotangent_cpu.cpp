@@ -1,10 +1,9 @@
-#include "cotangent/cotangent.h"
-
 #include <torch/csrc/stable/library.h>
 
 #include <tuple>
 
 #include "common/checks.h"
+#include "cotangent/cotangent.h"
 
 namespace geospec {
 namespace {
@@ -64,8 +63,7 @@ Tensor cotangent_backward(const Tensor& grad_cotangents_in, const Tensor& grad_a
     const int64_t* index = data<int64_t>(faces);
     T* out = data<T>(grad);
     torch::stable::parallel_for(0, f, kGrain, [=](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        face_cotangents_backward(v, index + 3 * i, gc + 3 * i, ga[i], out + 9 * i);
+      for (int64_t i = begin; i < end; ++i) face_cotangents_backward(v, index + 3 * i, gc + 3 * i, ga[i], out + 9 * i);
     });
   });
   return grad;

@@ -8,8 +8,14 @@
 namespace geospec {
 namespace {
 
+// Refusing an index here would cost a wait for the device, so a face that names no vertex gives NaN instead.
+__device__ bool face_in_range(const int64_t* face, int64_t n) {
+  return face[0] >= 0 && face[0] < n && face[1] >= 0 && face[1] < n && face[2] >= 0 && face[2] < n;
+}
+
 template <class T>
-__global__ void cotangent_kernel(const T* vertices, const int64_t* faces, int64_t n, int64_t f, T* cotangents, T* areas) {
+__global__ void cotangent_kernel(const T* vertices, const int64_t* faces, int64_t n, int64_t f, T* cotangents,
+                                 T* areas) {
   GEOSPEC_GRID_STRIDE(i, f) {
     if (face_in_range(faces + 3 * i, n)) {
       face_cotangents(vertices, faces + 3 * i, cotangents + 3 * i, areas + i);
@@ -30,11 +36,6 @@ __global__ void cotangent_backward_kernel(const T* grad_cotangents, const T* gra
       for (int c = 0; c < 9; ++c) grad[9 * i + c] = T(NAN);
     }
   }
-}
-
-// Refusing an index here would cost a wait for the device, so a face that names no vertex gives NaN instead.
-__device__ bool face_in_range(const int64_t* face, int64_t n) {
-  return face[0] >= 0 && face[0] < n && face[1] >= 0 && face[1] < n && face[2] >= 0 && face[2] < n;
 }
 
 void check_mesh(const Tensor& vertices, const Tensor& faces) {
@@ -74,7 +75,8 @@ Tensor cotangent_backward(const Tensor& grad_cotangents_in, const Tensor& grad_a
   dispatch_float(vertices, "vertices", [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     cotangent_backward_kernel<T><<<blocks_for(f), kThreads, 0, current_stream(vertices)>>>(
-        data<T>(grad_cotangents), data<T>(grad_areas), data<T>(vertices), data<int64_t>(faces), vertices.size(0), f, data<T>(grad));
+        data<T>(grad_cotangents), data<T>(grad_areas), data<T>(vertices), data<int64_t>(faces), vertices.size(0), f,
+        data<T>(grad));
     STD_CUDA_KERNEL_LAUNCH_CHECK();
   });
   return grad;

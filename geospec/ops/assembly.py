@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..errors import ArgumentError, problem
 from . import library  # noqa: F401  (registers the ops)
 from .checks import check_faces, check_floats
-from ..errors import ArgumentError, problem
 
 
 class Adjacency(NamedTuple):
@@ -73,7 +73,9 @@ def reference_adjacency(faces: Tensor, n_vertices: int) -> tuple[Tensor, Tensor,
     offsets[1:] = torch.bincount(corner_vertex, minlength=n_vertices).cumsum(0)
     corners = torch.argsort(corner_vertex, stable=True)
     rows = torch.cat([corner_vertex, corner_vertex, torch.arange(n_vertices, device=faces.device)])
-    columns = torch.cat([faces.roll(-1, dims=1).reshape(-1), faces.roll(-2, dims=1).reshape(-1), rows[-n_vertices:] if n_vertices else rows[:0]])
+    columns = torch.cat(
+        [faces.roll(-1, dims=1).reshape(-1), faces.roll(-2, dims=1).reshape(-1), rows[-n_vertices:] if n_vertices else rows[:0]]
+    )
     key = torch.unique(rows * max(n_vertices, 1) + columns)
     crow = torch.zeros_like(offsets)
     crow[1:] = torch.bincount(key // max(n_vertices, 1), minlength=n_vertices).cumsum(0)
@@ -107,7 +109,9 @@ def _fake_adjacency(faces: Tensor, n_vertices: int) -> tuple[Tensor, Tensor, Ten
 
 
 @torch.library.register_fake("geospec::assemble_stiffness")
-def _fake(cotangents: Tensor, areas: Tensor, faces: Tensor, offsets: Tensor, corners: Tensor, crow: Tensor, col: Tensor) -> tuple[Tensor, Tensor]:
+def _fake(
+    cotangents: Tensor, areas: Tensor, faces: Tensor, offsets: Tensor, corners: Tensor, crow: Tensor, col: Tensor
+) -> tuple[Tensor, Tensor]:
     return cotangents.new_empty(col.shape[0]), cotangents.new_empty(crow.shape[0] - 1)
 
 
@@ -139,7 +143,9 @@ def _setup_adjoint(ctx, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor
 def _backward_adjoint(ctx, grad_cotangents: Tensor, grad_areas: Tensor) -> tuple[Tensor | None, ...]:
     """The adjoint of the adjoint is the assembly itself, so gradients of any order pass through."""
     faces, crow, _ = ctx.saved_tensors
-    values, mass = torch.ops.geospec.assemble_stiffness(grad_cotangents, grad_areas, faces, *torch.ops.geospec.mesh_adjacency(faces, len(crow) - 1))
+    values, mass = torch.ops.geospec.assemble_stiffness(
+        grad_cotangents, grad_areas, faces, *torch.ops.geospec.mesh_adjacency(faces, len(crow) - 1)
+    )
     return values, mass, None, None, None
 
 

@@ -71,6 +71,14 @@ def _backward(ctx, grad_cotangents: Tensor, grad_areas: Tensor) -> tuple[Tensor 
 torch.library.register_autograd("geospec::cotangent", _backward, setup_context=_setup)
 
 
+def _no_second(ctx, grad: Tensor) -> None:
+    # Without this, torch would warn and go on with a second derivative that lacks terms.
+    raise RuntimeError("cotangent is differentiable once; for second derivatives use geospec.ops.cotangent.reference, in plain PyTorch")
+
+
+torch.library.register_autograd("geospec::cotangent_backward", _no_second)
+
+
 @torch.library.register_vmap("geospec::cotangent")
 def _vmap(info, in_dims: tuple[int | None, int | None], vertices: Tensor, faces: Tensor):
     """A batch is one larger mesh: the vertices end to end, the faces shifted."""

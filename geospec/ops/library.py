@@ -14,7 +14,7 @@ try:
     importlib.import_module("geospec._C")
 except ImportError as cause:
     raise ImportError(
-        f"geospec's compiled kernels did not load ({cause}); install the package with a C++ compiler at hand: pip install -c constraints.txt ."
+        f"geospec's compiled kernels did not load ({cause}); install with a C++ compiler at hand: pip install -c constraints.txt ."
     ) from cause
 
 if torch.version.cuda is None:
@@ -24,6 +24,7 @@ else:
         importlib.import_module("geospec._C_cuda")
     except ImportError as cause:
         _CUDA_ABSENT = f"the CUDA library did not load ({cause}); build it with GEOSPEC_CUDA=1 and a CUDA toolkit"
+
 
 def backend_info() -> dict[str, Any]:
     """What is compiled in and where it runs.

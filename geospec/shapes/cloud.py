@@ -46,8 +46,9 @@ class PointCloud:
             object.__setattr__(self, "weights", weights)
 
     def __repr__(self) -> str:
-        with_normals = ", normals" if self.normals is not None else ""
-        return f"PointCloud({self.n_points} points in {self.points.shape[1]}-D{with_normals}, {str(self.points.dtype)[6:]}, {self.points.device})"
+        normals = ", normals" if self.normals is not None else ""
+        kind = f"{str(self.points.dtype)[6:]}, {self.points.device}"
+        return f"PointCloud({self.n_points} points in {self.points.shape[1]}-D{normals}, {kind})"
 
     @property
     def n_points(self) -> int:

@@ -25,7 +25,11 @@ def as_float(name: str, value: object, columns: int | None = None) -> Tensor:
     finite = torch.isfinite(tensor).all(dim=1)
     if not finite.all():
         bad = int((~finite).sum())
-        raise ShapeError(problem(name, "finite coordinates", f"{bad} of {len(tensor)} rows with NaN or infinity, the first at {int(finite.long().argmin())}"))
+        raise ShapeError(
+            problem(
+                name, "finite coordinates", f"{bad} of {len(tensor)} rows with NaN or infinity, the first at {int(finite.long().argmin())}"
+            )
+        )
     return tensor.contiguous()
 
 

@@ -11,25 +11,7 @@ from torch import Tensor
 from .. import ops
 from ..errors import ShapeError, problem
 from .fields import as_float, as_index
-
-
-@dataclass(frozen=True, eq=False)
-class VertexMap:
-    """How the vertices of a repaired shape relate to those of the file it came from.
-
-    ``to_file (n,)`` is the file's index of each vertex of the shape; ``from_file (n_file,)`` is the
-    vertex of the shape that stands for each vertex of the file, ``-1`` where it was dropped.
-    """
-
-    to_file: Tensor
-    from_file: Tensor
-
-    def then(self, later: VertexMap) -> VertexMap:
-        """Compose with a second repair, made on the shape that this map leads to."""
-        kept = self.from_file >= 0
-        from_file = torch.full_like(self.from_file, -1)
-        from_file[kept] = later.from_file[self.from_file[kept]]
-        return VertexMap(self.to_file[later.to_file], from_file)
+from .vertex_map import VertexMap
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +40,10 @@ class Mesh:
         if faces.numel() and (faces.min() < 0 or faces.max() >= len(vertices)):
             raise ShapeError(
                 problem(
-                    "faces", f"indices in [0, {len(vertices)})", f"{int(faces.min())}..{int(faces.max())}", "the file may be truncated or 1-based"
+                    "faces",
+                    f"indices in [0, {len(vertices)})",
+                    f"{int(faces.min())}..{int(faces.max())}",
+                    "the file may be truncated or 1-based",
                 )
             )
         object.__setattr__(self, "vertices", vertices)
@@ -119,7 +104,7 @@ class Mesh:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Mesh:
         """The same mesh on another device or in another float type; shares memory where nothing changes."""
-        vertex_map = self.vertex_map
-        if vertex_map is not None:
-            vertex_map = VertexMap(vertex_map.to_file.to(device=device), vertex_map.from_file.to(device=device))
-        return replace(self, vertices=self.vertices.to(device=device, dtype=dtype), faces=self.faces.to(device=device), vertex_map=vertex_map)
+        vertex_map = None if self.vertex_map is None else self.vertex_map.to(device)
+        return replace(
+            self, vertices=self.vertices.to(device=device, dtype=dtype), faces=self.faces.to(device=device), vertex_map=vertex_map
+        )

@@ -1,0 +1,33 @@
+"""Fixtures for the whole suite: where the development meshes lie, one torch thread per worker, fixed seeds."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+SHARED = Path(os.environ.get("GEOSPEC_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real meshes; tests that ask for it are skipped where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip("the folder of real meshes is not here (set GEOSPEC_SHARED_DATA)")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout's root."""
+    return Path(__file__).resolve().parents[1]

@@ -1,0 +1,162 @@
+"""One row an op: what it is given, what it must equal, what it must refuse. ``test_ops.py`` walks the table.
+
+A new op joins by one row here and inherits every check: twin, gradient, opcheck, compile,
+non-contiguous input, empty input, refusals, CUDA against CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from geospec.ops.assembly import reference as assembly_reference
+from geospec.ops.assembly import reference_adjacency
+from geospec.ops.cotangent import reference as cotangent_reference
+
+Arguments = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class OpCase:
+    """``make(dtype, seed)`` gives arguments of the raw op; ``differentiable`` are the positions with a gradient."""
+
+    name: str
+    make: Callable[[torch.dtype, int], Arguments]
+    reference: Callable[..., Any]
+    empty: Callable[[torch.dtype], Arguments]
+    differentiable: tuple[int, ...] = ()
+    refusals: dict[str, tuple[Callable[[Arguments], Arguments], str]] = field(default_factory=dict)
+    dynamic: bool = False
+
+    @property
+    def op(self) -> Any:
+        return getattr(torch.ops.geospec, self.name)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def soup(dtype: torch.dtype, seed: int, n: int = 40, f: int = 90) -> tuple[Tensor, Tensor]:
+    """Random vertices and faces with distinct corners: non-manifold edges, every orientation, isolated vertices."""
+    generator = torch.Generator().manual_seed(seed)
+    vertices = torch.randn(n, 3, generator=generator, dtype=torch.float64).to(dtype)
+    faces = torch.stack([torch.randperm(n - 3, generator=generator)[:3] for _ in range(f)])
+    return vertices, faces
+
+
+def assembly_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    vertices, faces = soup(dtype, seed)
+    cotangents, areas = cotangent_reference(vertices, faces)
+    return cotangents, areas, faces, *reference_adjacency(faces, len(vertices))
+
+
+def cotangent_adjoint(grad_cotangents: Tensor, grad_areas: Tensor, vertices: Tensor, faces: Tensor) -> Tensor:
+    corners = vertices[faces].detach().requires_grad_()
+    each = torch.arange(corners.numel() // 3).reshape(-1, 3)
+    outputs = cotangent_reference(corners.reshape(-1, 3), each)
+    return torch.autograd.grad(outputs, corners, (grad_cotangents, grad_areas))[0]
+
+
+def cotangent_adjoint_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    vertices, faces = soup(dtype, seed)
+    return torch.randn(len(faces), 3).to(dtype), torch.randn(len(faces)).to(dtype), vertices, faces
+
+
+def assembly_adjoint(grad_values: Tensor, grad_mass: Tensor, faces: Tensor, crow: Tensor, col: Tensor) -> tuple[Tensor, Tensor]:
+    cotangents = torch.zeros(len(faces), 3, dtype=grad_values.dtype, requires_grad=True)
+    areas = torch.zeros(len(faces), dtype=grad_values.dtype, requires_grad=True)
+    offsets, corners, *_ = reference_adjacency(faces, len(crow) - 1)
+    outputs = assembly_reference(cotangents, areas, faces, offsets, corners, crow, col)
+    return torch.autograd.grad(outputs, (cotangents, areas), (grad_values, grad_mass))
+
+
+def assembly_adjoint_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    _, _, faces, _, _, crow, col = assembly_inputs(dtype, seed)
+    return torch.randn(len(col)).to(dtype), torch.randn(len(crow) - 1).to(dtype), faces, crow, col
+
+
+def with_argument(position: int, change: Callable[[Any], Any]) -> Callable[[Arguments], Arguments]:
+    return lambda arguments: tuple(change(a) if i == position else a for i, a in enumerate(arguments))
+
+
+def no_faces(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    return torch.zeros(4, 3, dtype=dtype), torch.zeros(0, 3, dtype=torch.int64)
+
+
+OPS = [
+    OpCase(
+        "cotangent",
+        soup,
+        cotangent_reference,
+        no_faces,
+        differentiable=(0,),
+        refusals={
+            "two columns": (with_argument(0, lambda v: v[:, :2]), r"vertices: wanted shape \(n, 3\), got \(40, 2\)"),
+            "half": (with_argument(0, lambda v: v.half()), "vertices: wanted float32 or float64"),
+            "quads": (with_argument(1, lambda f: f.repeat(1, 2)[:, :4]), r"faces: wanted shape \(n, 3\)"),
+            "int32": (with_argument(1, lambda f: f.int()), "faces: wanted int64"),
+            "too large": (with_argument(1, lambda f: f + 20), r"faces: wanted indices in \[0, 40\), got"),
+            "negative": (with_argument(1, lambda f: f - 20), r"faces: wanted indices in \[0, 40\), got -"),
+        },
+    ),
+    OpCase(
+        "cotangent_backward",
+        cotangent_adjoint_inputs,
+        cotangent_adjoint,
+        lambda dtype: (torch.zeros(0, 3, dtype=dtype), torch.zeros(0, dtype=dtype), *no_faces(dtype)),
+        refusals={
+            "rows": (with_argument(0, lambda g: g[1:]), "grad_cotangents: wanted one row per face"),
+            "areas": (with_argument(1, lambda g: g[1:]), r"grad_areas: wanted shape \(90,\)"),
+            "mixed types": (
+                with_argument(0, lambda g: g.to(torch.float64 if g.dtype == torch.float32 else torch.float32)),
+                "wanted the type of vertices",
+            ),
+        },
+    ),
+    OpCase(
+        "mesh_adjacency",
+        lambda dtype, seed: (soup(dtype, seed)[1], 40),
+        reference_adjacency,
+        lambda dtype: (no_faces(dtype)[1], 4),
+        refusals={
+            "too few vertices": (with_argument(1, lambda n: 5), r"faces: wanted indices in \[0, 5\)"),
+            "negative": (with_argument(0, lambda f: f - 5), r"faces: wanted indices in \[0, 40\)"),
+            "int32": (with_argument(0, lambda f: f.int()), "faces: wanted int64"),
+        },
+        dynamic=True,
+    ),
+    OpCase(
+        "assemble_stiffness",
+        assembly_inputs,
+        assembly_reference,
+        lambda dtype: (
+            torch.zeros(0, 3, dtype=dtype),
+            torch.zeros(0, dtype=dtype),
+            no_faces(dtype)[1],
+            *reference_adjacency(no_faces(dtype)[1], 4),
+        ),
+        differentiable=(0, 1),
+        refusals={
+            "rows": (with_argument(0, lambda c: c[1:]), "cotangents: wanted one row per face"),
+            "areas": (with_argument(1, lambda a: a[1:]), r"areas: wanted shape \(90,\)"),
+            "offsets": (with_argument(3, lambda o: o[1:]), r"offsets: wanted shape \(41,\)"),
+            "corners": (with_argument(4, lambda c: c[1:]), r"corners: wanted shape \(270,\)"),
+            "no rows": (with_argument(5, lambda c: c[:0]), "crow: wanted shape"),
+        },
+    ),
+    OpCase(
+        "assemble_stiffness_backward",
+        assembly_adjoint_inputs,
+        assembly_adjoint,
+        lambda dtype: (torch.zeros(4, dtype=dtype), torch.zeros(4, dtype=dtype), no_faces(dtype)[1], torch.arange(5), torch.arange(4)),
+        differentiable=(0, 1),
+        refusals={
+            "values": (with_argument(0, lambda g: g[1:]), "grad_values: wanted shape"),
+            "mass": (with_argument(1, lambda g: g[1:]), r"grad_mass: wanted shape \(40,\)"),
+        },
+    ),
+]
