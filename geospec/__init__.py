@@ -1,0 +1,96 @@
+"""geospec: geometry and spectral processing of meshes and point clouds, on PyTorch.
+
+The path that data take is the order of the packages: a file becomes a *shape* (:func:`load`), a shape
+a *Laplacian* (:func:`laplacian`), a Laplacian a *basis* (:class:`LaplaceBasis`), a basis *descriptors*
+and *maps*, two shapes a *match* (:func:`match`).
+
+Names load on first use, so that ``import geospec`` costs little more than torch itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import bases, datasets, descriptors, geodesics, laplacians, maps, ops, pipelines, shapes, testing, viz
+    from .bases import Basis, LaplaceBasis, SampledBasis
+    from .errors import ArgumentError, ConvergenceError, FileFormatError, GeospecError, MissingDependencyError, ShapeError
+    from .geodesics import geodesic_distances
+    from .laplacians import Laplacian, laplacian
+    from .pipelines import Match, match
+    from .shapes import Mesh, PointCloud, load, repair, report, save
+
+__version__ = "0.1.0"
+
+_PACKAGES = ("bases", "datasets", "descriptors", "geodesics", "laplacians", "maps", "ops", "pipelines", "shapes", "testing", "viz")
+_HOME = {
+    "ArgumentError": "errors",
+    "Basis": "bases",
+    "ConvergenceError": "errors",
+    "FileFormatError": "errors",
+    "GeospecError": "errors",
+    "LaplaceBasis": "bases",
+    "Laplacian": "laplacians",
+    "Match": "pipelines",
+    "Mesh": "shapes",
+    "MissingDependencyError": "errors",
+    "PointCloud": "shapes",
+    "SampledBasis": "bases",
+    "ShapeError": "errors",
+    "geodesic_distances": "geodesics",
+    "laplacian": "laplacians",
+    "load": "shapes",
+    "match": "pipelines",
+    "repair": "shapes",
+    "report": "shapes",
+    "save": "shapes",
+}
+
+__all__ = [
+    "ArgumentError",
+    "Basis",
+    "ConvergenceError",
+    "FileFormatError",
+    "GeospecError",
+    "LaplaceBasis",
+    "Laplacian",
+    "Match",
+    "Mesh",
+    "MissingDependencyError",
+    "PointCloud",
+    "SampledBasis",
+    "ShapeError",
+    "bases",
+    "datasets",
+    "descriptors",
+    "geodesic_distances",
+    "geodesics",
+    "laplacian",
+    "laplacians",
+    "load",
+    "maps",
+    "match",
+    "ops",
+    "pipelines",
+    "repair",
+    "report",
+    "save",
+    "shapes",
+    "testing",
+    "viz",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.ops.cases import OPS, OpCase
+from ops.cases import OPS, OpCase
 
 DTYPES = [torch.float32, torch.float64]
 CUDA = [pytest.param(case, marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")) for case in OPS]
