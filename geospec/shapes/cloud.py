@@ -62,5 +62,5 @@ class PointCloud:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> PointCloud:
         """The same cloud on another device or in another float type."""
-        moved = {name: None if value is None else value.to(device=device, dtype=dtype) for name, value in vars(self).items()}
+        moved = {name: value.to(device=device, dtype=dtype) for name, value in vars(self).items() if value is not None}
         return replace(self, **moved)

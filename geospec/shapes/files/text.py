@@ -1,0 +1,86 @@
+"""Numbers in text, read and written as whole arrays."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import FileFormatError, problem
+
+
+@dataclass(frozen=True)
+class NumberTable:
+    """Whitespace-separated numbers, one row a non-blank line: row ``i`` is ``values[start[i] : start[i] + width[i]]``."""
+
+    values: np.ndarray
+    start: np.ndarray
+    width: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def columns(self, name: str, what: str, rows: slice, count: int) -> np.ndarray:
+        """The first ``count`` numbers of each of ``rows`` as ``(rows, count)``; shorter rows are refused."""
+        start, width = self.start[rows], self.width[rows]
+        if len(width) and width.min() < count:
+            short = int((width < count).argmax())
+            raise FileFormatError(
+                problem(name, f"at least {count} numbers a {what}", f"{width[short]} in {what} {short}", "the file may be truncated")
+            )
+        return self.values[start[:, None] + np.arange(count)]
+
+
+def normal_lines(data: bytes) -> bytes:
+    r"""The text with ``\n`` for every line end."""
+    return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
+
+
+def blank_after(data: bytes, mark: bytes, stop_at: str) -> bytes:
+    """Blank out everything from each ``mark`` to the end of its line (``stop_at="line"``) or of its word."""
+    if mark not in data:
+        return data
+    text = np.frombuffer(data, np.uint8)
+    place = np.arange(len(text))
+    stop = text == 10 if stop_at == "line" else text <= 32
+    last_mark = np.maximum.accumulate(np.where(text == mark[0], place, -1))
+    last_stop = np.maximum.accumulate(np.where(stop, place, -1))
+    return np.where(last_mark > last_stop, np.uint8(32), text).tobytes()
+
+
+def read_numbers(name: str, data: bytes) -> NumberTable:
+    """Parse text that holds numbers only, at about ten million a second."""
+    text = np.frombuffer(data, np.uint8)
+    blank = text <= 32
+    begins = ~blank
+    begins[1:] &= blank[:-1]
+    line = np.cumsum(text == 10, dtype=np.int64)[begins]
+    with warnings.catch_warnings():
+        # NumPy stops at the first word that is no number and only warns, on its way to an error.
+        warnings.simplefilter("error", DeprecationWarning)
+        try:
+            values = np.fromstring(data, sep=" ") if len(line) else np.zeros(0)
+        except (DeprecationWarning, ValueError):
+            raise FileFormatError(problem(name, "numbers only", _first_bad_word(data))) from None
+    if len(values) != len(line):
+        raise FileFormatError(problem(name, f"{len(line)} numbers", len(values)))
+    start = np.flatnonzero(np.diff(line, prepend=-1))
+    return NumberTable(values, start, np.diff(start, append=len(line)))
+
+
+def _first_bad_word(data: bytes) -> str:
+    for number, line in enumerate(data.splitlines(), start=1):
+        for word in line.split():
+            try:
+                float(word)
+            except ValueError:
+                return f"{word[:40].decode(errors='replace')!r} in line {number} of the data"
+    return "text that is no number"
+
+
+def write_rows(values: np.ndarray, prefix: str = "") -> bytes:
+    """Rows of numbers, one a line, each after ``prefix``; floats with the digits that give them back exactly."""
+    one = "%d" if values.dtype.kind in "iu" else "%.9g" if values.dtype == np.float32 else "%.17g"
+    row = prefix + " ".join([one] * values.shape[1]) + "\n"
+    return (row * len(values) % tuple(values.reshape(-1).tolist())).encode()
