@@ -1,0 +1,1 @@
+"""Speed and error beside peers: ``python -m benchmarks.ops``, ``python -m benchmarks.matching``."""
