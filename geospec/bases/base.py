@@ -99,7 +99,7 @@ class Basis(nn.Module, ABC):
         made = _KINDS.get(header.get("kind", ""))
         if made is None or not issubclass(made, cls):
             raise FileFormatError(problem(str(path), f"a {cls.__name__}", f"a basis of kind {header.get('kind')!r}"))
-        return made(**arrays, options=json.loads(header["options"]))  # type: ignore[return-value]
+        return made(**arrays, options=json.loads(header["options"]))
 
     def _checked_k(self, k: int) -> int:
         if not 1 <= k <= self.k:

@@ -22,6 +22,10 @@ class Laplacian:
     mass: Tensor
     kind: str
 
+    def __repr__(self) -> str:
+        entries = self.stiffness.values().numel()
+        return f"Laplacian({self.n_points} points, {entries} entries, {self.kind!r}, {str(self.mass.dtype)[6:]}, {self.mass.device})"
+
     @property
     def n_points(self) -> int:
         """Number of vertices or points."""

@@ -1,0 +1,6 @@
+"""From a shape to its Laplacian: stiffness and mass, one sign and one normalisation for every construction."""
+
+from .construction import KINDS, laplacian
+from .operator import Laplacian
+
+__all__ = ["KINDS", "Laplacian", "laplacian"]
