@@ -2,5 +2,6 @@
 
 from .camera import View
 from .render import render, write_png
+from .sheets import match_image, mode_sheet
 
-__all__ = ["View", "render", "write_png"]
+__all__ = ["View", "match_image", "mode_sheet", "render", "write_png"]

@@ -20,11 +20,13 @@ class View:
 
     ``rotation (3, 3)`` has as rows the viewer's right, up and backward (towards the viewer) axes in
     the shape's coordinates. ``field_of_view`` is in degrees across the shorter side of the picture;
-    0 is an orthographic view. The distance is chosen so that the shape fills the picture.
+    0 is an orthographic view. The distance is chosen so that the shape fills the picture. ``up (3,)``
+    is the shape's own upward axis, about which a report's viewer turns; the viewer's where not given.
     """
 
     rotation: NDArray[np.float64]
     field_of_view: float = 24.0
+    up: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         r = np.asarray(self.rotation, dtype=np.float64)
@@ -33,6 +35,11 @@ class View:
         if not 0 <= self.field_of_view < 150:
             raise ArgumentError(problem("field_of_view", "degrees in [0, 150)", self.field_of_view))
         object.__setattr__(self, "rotation", r)
+        object.__setattr__(self, "up", r[1] if self.up is None else np.asarray(self.up, dtype=np.float64))
+
+    def turned(self, turn: NDArray[np.float64]) -> View:
+        """The view that shows a shape as this one shows it after ``turn (3, 3)`` has rotated it."""
+        return View(self.rotation @ turn, self.field_of_view, np.asarray(self.up) @ turn)
 
     @classmethod
     def along(cls, direction: ArrayLike, up: ArrayLike = (0, 1, 0), field_of_view: float = 24.0) -> View:
@@ -42,7 +49,7 @@ class View:
         if not np.linalg.norm(right) > 1e-9 * np.linalg.norm(back):
             raise ArgumentError(problem("direction", "a direction that is not zero and not parallel to up", tuple(back.tolist())))
         right, back = right / np.linalg.norm(right), back / np.linalg.norm(back)
-        return cls(np.stack([right, np.cross(back, right), back]), field_of_view)
+        return cls(np.stack([right, np.cross(back, right), back]), field_of_view, np.asarray(up) / np.linalg.norm(up))
 
     @classmethod
     def automatic(cls, points: ArrayLike, up: str = "auto") -> View:
@@ -60,14 +67,14 @@ class View:
         placed = p @ frame.T if len(p) else np.eye(3)
         low, extent = placed.min(axis=0), np.ptp(placed, axis=0)
         if extent[1] < 0.02 * extent.max():  # lies on the floor: look at it from above
-            return cls(_turn(0, 60) @ frame)
+            return cls(_turn(0, 60) @ frame, up=frame[1])
         if extent[2] < 0.02 * extent.max():  # stands like a screen
-            return cls(_turn(15, 8) @ frame)
+            return cls(_turn(15, 8) @ frame, up=frame[1])
         top = placed[placed[:, 1] >= low[1] + 0.92 * extent[1]].mean(axis=0)
         to_right, to_front = (top > low + extent / 2)[[0, 2]]
         if extent[0] >= extent[2]:
-            return cls(_turn(28 if to_right else -28, 14) @ frame)
-        return cls(_turn(62 if to_front else 118, 14) @ frame)
+            return cls(_turn(28 if to_right else -28, 14) @ frame, up=frame[1])
+        return cls(_turn(62 if to_front else 118, 14) @ frame, up=frame[1])
 
 
 def _turn(azimuth: float, elevation: float) -> NDArray[np.float64]:

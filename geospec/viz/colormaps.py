@@ -22,7 +22,7 @@ MARKERS = ("#e6194b", "#0072b2", "#f2a900", "#009e73", "#a349c4", "#15c3d6")
 
 _ANCHORS = {
     "sequential": ("#2b1a57", "#3f3f98", "#2f76b2", "#2ba5a3", "#7ccb77", "#f6e763"),
-    "diverging": ("#0b3c7d", "#2f7dc0", "#8fbfe0", "#f4f2ee", "#f0b183", "#d2622a", "#7f2707"),
+    "diverging": ("#0f4a90", "#2f7dc0", "#8fbfe0", "#f4f2ee", "#f0b183", "#d2622a", "#8c3410"),
     "error": ("#f3f1ec", "#f7cf9f", "#ee9467", "#cf4f5c", "#8c2666", "#451545"),
 }
 COLORMAPS = tuple(_ANCHORS)

@@ -1,0 +1,146 @@
+"""PNG sheets: pictures side by side with a heading, captions and colour bars."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bases.base import Basis
+from ..errors import ArgumentError, problem
+from ..shapes.cloud import PointCloud
+from ..shapes.mesh import Mesh
+from .camera import View, matching_turn
+from .colormaps import position_colors, table
+from .render import positions, render, save_image
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+_INK, _SOFT, _PAPER = (28, 31, 38), (110, 115, 125), (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of a sheet; ``bar`` is a colour map's name with the labels of its two ends."""
+
+    image: NDArray[np.uint8]
+    title: str
+    note: str = ""
+    bar: tuple[str, str, str] | None = None
+
+
+def compose(panels: list[Panel], columns: int, heading: str = "", note: str = "") -> Image:
+    """Lay panels of one size out in rows, captions underneath, as a Pillow image.
+
+    Rows of pixels that are blank in every panel are cut off above and below.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    used = np.flatnonzero(np.any([(p.image < 255).any(axis=(1, 2)) for p in panels], axis=0))
+    first, last = (used[0], used[-1] + 1) if len(used) else (0, len(panels[0].image))
+    height, width = last - first, panels[0].image.shape[1]
+    unit = max(10, width // 28)
+    large, small = ImageFont.load_default(1.15 * unit), ImageFont.load_default(0.85 * unit)
+    caption = int(1.7 * unit) + (int(1.3 * unit) if any(p.note or p.bar for p in panels) else 0)
+    top = int(4.6 * unit) if heading else unit // 2
+    rows = -(-len(panels) // columns)
+    sheet = Image.new("RGB", (columns * width, top + rows * (height + caption + unit)), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    if heading:
+        draw.text((unit, 0.8 * unit), heading, fill=_INK, font=ImageFont.load_default(1.4 * unit))
+        draw.text((unit, 2.5 * unit), note, fill=_SOFT, font=small)
+    for i, panel in enumerate(panels):
+        x, y = i % columns * width, top + i // columns * (height + caption + unit)
+        sheet.paste(Image.fromarray(panel.image[first:last]), (x, y))
+        draw.text((x + width / 2, y + height + 0.2 * unit), panel.title, fill=_INK, font=large, anchor="ma")
+        line = y + height + int(1.75 * unit)
+        if panel.bar:
+            name, low, high = panel.bar
+            colors = np.rint(table(name)[None].repeat(max(4, unit // 2), axis=0) * 255).astype(np.uint8)
+            strip = Image.fromarray(colors).resize((width * 2 // 5, max(4, unit // 2)))
+            sheet.paste(strip, (x + width * 3 // 10, line + unit // 4))
+            draw.text((x + width * 0.28, line), low, fill=_SOFT, font=small, anchor="ra")
+            draw.text((x + width * 0.72, line), high, fill=_SOFT, font=small, anchor="la")
+        else:
+            draw.text((x + width / 2, line), panel.note, fill=_SOFT, font=small, anchor="ma")
+    return sheet
+
+
+def mode_sheet(
+    shape: Mesh | PointCloud,
+    basis: Basis,
+    path: str | os.PathLike[str],
+    n: int = 12,
+    *,
+    columns: int = 4,
+    size: tuple[int, int] = (400, 320),
+    view: View | None = None,
+) -> Path:
+    """Write a PNG grid of the first ``n`` modes (fewer where the basis has fewer), coarse to fine.
+
+    Each mode has its own diverging scale about zero, white where it vanishes, and its eigenvalue
+    underneath where the basis has them. Returns the path.
+    """
+    modes = sampled_modes(shape, basis, n)
+    view = view or View.automatic(positions(shape))
+    panels = []
+    for i, mode in enumerate(modes.T):
+        note = "" if basis.eigenvalues is None else f"eigenvalue {eigenvalue_text(basis.eigenvalues, i)}"
+        reach = float(np.percentile(np.abs(mode), 99.5)) or 1.0
+        picture = render(shape, colors=mode, colormap="diverging", limits=(-reach, reach), size=size, view=view)
+        panels.append(Panel(picture, f"mode {i}", note))
+    about = f"{basis.k} modes on {basis.n:,} points; each picture has its own scale: blue negative, white zero, orange positive"
+    return save_image(compose(panels, min(columns, len(panels)), f"First {len(panels)} modes", about), path)
+
+
+def sampled_modes(shape: Mesh | PointCloud, basis: Basis, n: int) -> NDArray[np.float64]:
+    """The first ``n`` modes ``(n_points, n)`` of a basis on a shape's points, also of one that holds no matrix."""
+    import torch
+
+    if basis.n != shape.n_points:
+        raise ArgumentError(problem("basis", f"one on the shape's {shape.n_points} points", f"{basis.n} points"))
+    if n < 1:
+        raise ArgumentError(problem("n", "at least one mode", n))
+    unit = torch.eye(basis.k, min(n, basis.k), dtype=basis.measure.dtype, device=basis.measure.device)
+    with torch.no_grad():
+        return basis.synthesize(unit).cpu().double().numpy()
+
+
+def eigenvalue_text(eigenvalues: Tensor, i: int) -> str:
+    """Four digits of an eigenvalue; ``"0"`` for one that is zero to rounding, of either sign."""
+    value = float(eigenvalues[i])
+    return "0" if abs(value) < 1e-9 * float(eigenvalues.abs().max()) else f"{value:.4g}"
+
+
+def match_image(match: Any, path: str | os.PathLike[str], *, size: tuple[int, int] = (560, 460), view: View | None = None) -> Path:
+    """Write a PNG of a match: the source, the target in colours pulled back from it, the confidence.
+
+    ``match`` has the fields of :class:`geospec.Match`. Each target point takes the colour of its image
+    on the source, so equal colours mean corresponding places. Returns the path.
+    """
+    source, target = positions(match.source), positions(match.target)
+    pull = match.target_to_source.cpu().numpy()
+    view = view or View.automatic(source)
+    target_view = view.turned(matching_turn(source[pull], target))
+    colors = position_colors(source)
+    confidence = match.confidence.detach().cpu().double().numpy()
+    sure = f"mean confidence {np.nanmean(confidence):.2f}"
+    panels = [
+        Panel(render(match.source, colors=colors, size=size, view=view), "Source", f"{len(source):,} vertices"),
+        Panel(
+            render(match.target, colors=colors[pull], size=size, view=target_view), "Target, source's colours", f"{len(target):,} vertices"
+        ),
+        Panel(
+            render(match.target, colors=confidence, colormap="sequential", limits=(0, 1), size=size, view=target_view),
+            "Confidence",
+            bar=("sequential", "0 unsure", "1 sure"),
+        ),
+    ]
+    reached = len(np.unique(pull)) / max(len(source), 1)
+    return save_image(compose(panels, 3, "Correspondence", f"{reached:.0%} of the source vertices are reached; {sure}"), path)
