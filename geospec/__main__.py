@@ -1,0 +1,5 @@
+"""``python -m geospec``: the command line, as ``geospec`` is."""
+
+from .cli import main
+
+main()

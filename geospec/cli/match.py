@@ -1,0 +1,127 @@
+"""``geospec match``: two shapes in, a correspondence and a picture out."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import options
+from .correspondence import read_landmarks, read_truth
+from .output import Voice, check_output, checked_device, described, examples, print_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..pipelines import Match
+
+EXAMPLES = examples(
+    "geospec match cat.off lion.off -o match.npz --report match.html",
+    "geospec match scan.ply template.obj -o match.npz --landmarks pairs.txt",
+    "geospec match a.obj b.obj -o match.npz --truth b_to_a.txt --json > result.json",
+)
+
+
+def run(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", show_default=False, help="Shape that gives: ply obj off stl glb pcd xyz npz.")],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", show_default=False, help="Shape that receives.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", rich_help_panel=options.OUTPUT, show_default=False, help="The maps as arrays, .npz.")
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", rich_help_panel=options.OUTPUT, show_default=False, help="Interactive .html page, one file, works offline."),
+    ] = None,
+    image: Annotated[
+        Path | None, typer.Option("--image", rich_help_panel=options.OUTPUT, show_default=False, help="Both shapes in matching colours, .png.")
+    ] = None,
+    json: options.Json = False,
+    k: Annotated[int, typer.Option("-k", "--k", min=2, rich_help_panel=options.METHOD, help="Modes of the final functional map.")] = 100,
+    laplacian: options.Kind = "robust",
+    landmarks: Annotated[
+        Path | None,
+        typer.Option(
+            "--landmarks",
+            rich_help_panel=options.METHOD,
+            show_default=False,
+            help="Known pairs: a text file, a line 'source target' each, vertices numbered from 0 in the files' own order.",
+        ),
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            "--truth",
+            rich_help_panel=options.METHOD,
+            show_default=False,
+            help="True map to measure the error against (never used to match): a text file, for each target vertex a line with its "
+            "source vertex, -1 where unknown.",
+        ),
+    ] = None,
+    triangulate: options.Triangulate = False,
+    repair: options.Repair = None,
+    cache: options.Cache = False,
+    device: options.Device = "cpu",
+    seed: Annotated[int, typer.Option("--seed", rich_help_panel=options.RUN, help="Seed of what is drawn at random.")] = 0,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Find, for every point of TARGET, the point of SOURCE that corresponds to it, and the other way round.
+
+    The npz holds target_to_source (n_t,), source_to_target (n_s,), functional_map (k_t, k_s) and confidence (n_t,), all in
+    the files' own vertex order.
+    """
+    inputs = [source, target, *(path for path in (landmarks, truth) if path is not None)]
+    check_output("--output", output, (".npz",), inputs)
+    check_output("--report", report, (".html",), inputs)
+    check_output("--image", image, (".png",), inputs)
+    place = checked_device(device)
+    import geospec
+
+    voice = Voice(as_json=json, quiet=quiet)
+    shapes = [geospec.load(path, triangulate=triangulate, repair=repair or ()) for path in (source, target)]
+    voice.say("source", described(source, shapes[0]))
+    voice.say("target", described(target, shapes[1]))
+    pairs = None if landmarks is None else read_landmarks(landmarks, *shapes)
+    true_map = None if truth is None else read_truth(truth, *shapes)
+    if output is None and report is None and image is None:
+        voice.say("note", "nothing will be written: -o match.npz keeps the maps, --report match.html shows them", "yellow")
+    start = time.perf_counter()
+    with voice.progress() as progress:
+        found = geospec.match(
+            *shapes, k=k, laplacian=laplacian, landmarks=pairs, cache=cache or None, seed=seed, device=place, progress=progress
+        )
+        seconds = time.perf_counter() - start
+        _write(found, true_map, output, report, image, progress)
+    result = {"seconds": seconds, **_numbers(found, true_map)}
+    _tell(voice, found, result)
+    voice.wrote(output, report, image)
+    if json:
+        written = {"output": output, "report": report, "image": image}
+        print_json({"source": source, "target": target, **result, "record": found.record, **written})
+
+
+def _numbers(found: Match, true_map: Tensor | None) -> dict[str, Any]:
+    """What the map is like, in numbers; the error (mean and median, in percent of the root of the area) where the truth is known."""
+    return {
+        "functional_map": list(found.functional_map.shape),
+        "mean_confidence": float(found.confidence.mean()),
+    }
+
+
+def _tell(voice: Voice, found: Match, result: dict[str, Any]) -> None:
+    voice.say("map", "{} x {} functional map, {:.2f} s".format(*result["functional_map"], result["seconds"]))
+
+
+def _write(found: Match, true_map: Tensor | None, output: Path | None, report: Path | None, image: Path | None, progress) -> None:
+    from geospec import viz
+
+    if output is not None:
+        found.save(output)
+    if report is not None:
+        progress("report", 0, 0)
+        viz.match_report(found, report, ground_truth=true_map)
+    if image is not None:
+        progress("image", 0, 0)
+        viz.match_image(found, image)
