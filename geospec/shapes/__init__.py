@@ -1,11 +1,17 @@
 """Shapes: domains with a measure, files in and out, what is the matter with them, and what can be made of them."""
 
+from .adapters import from_open3d, from_pytorch3d, from_trimesh, to_open3d, to_pytorch3d, to_trimesh
 from .cloud import PointCloud
+from .clouds import estimate_normals, remove_outliers, voxel_downsample
 from .files import SUFFIXES, load, save
 from .mesh import Mesh
+from .reconstruction import reconstruct_surface
+from .registration import RigidMotion, align_rigid, register_rigid
+from .remesh import decimate, subdivide
 from .repair import STEPS as REPAIR_STEPS
 from .repair import repair
 from .report import MeshReport, ShapeReport, report
+from .sampling import SurfaceSample, sample_surface
 from .vertex_map import VertexMap, point_map_from_file, point_map_to_file
 
 __all__ = [
@@ -14,12 +20,29 @@ __all__ = [
     "Mesh",
     "MeshReport",
     "PointCloud",
+    "RigidMotion",
     "ShapeReport",
+    "SurfaceSample",
     "VertexMap",
+    "align_rigid",
+    "decimate",
+    "estimate_normals",
+    "from_open3d",
+    "from_pytorch3d",
+    "from_trimesh",
     "load",
     "point_map_from_file",
     "point_map_to_file",
+    "reconstruct_surface",
+    "register_rigid",
+    "remove_outliers",
     "repair",
     "report",
+    "sample_surface",
     "save",
+    "subdivide",
+    "to_open3d",
+    "to_pytorch3d",
+    "to_trimesh",
+    "voxel_downsample",
 ]

@@ -43,7 +43,9 @@ def write_glb(contents: Contents) -> bytes:
     """One mesh or cloud, coordinates as float32, without normals."""
     import trimesh
 
+    scene = trimesh.Scene()
     if contents.faces is None:
-        return bytes(trimesh.PointCloud(contents.points).export(file_type="glb"))
-    faces = contents.faces.corners.reshape(-1, 3)
-    return bytes(trimesh.Trimesh(contents.points, faces, process=False).export(file_type="glb"))
+        scene.add_geometry(trimesh.PointCloud(contents.points))
+    else:
+        scene.add_geometry(trimesh.Trimesh(contents.points, contents.faces.corners.reshape(-1, 3), process=False))
+    return trimesh.exchange.gltf.export_glb(scene)

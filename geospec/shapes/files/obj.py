@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import FileFormatError, problem
 from .contents import Contents, Polygons
-from .text import blank_after, normal_lines, read_numbers, write_rows
+from .text import normal_lines, read_numbers, without_comments, write_rows
 
 _LINES = {key: re.compile(rb"^[ \t]*%s[ \t]+(.*)$" % key.encode(), re.MULTILINE) for key in ("v", "vn", "f")}
 
@@ -18,7 +18,7 @@ def read_obj(name: str, data: bytes) -> Contents:
 
     ``vn`` lines become a cloud's normals where the file has no faces and one normal a vertex.
     """
-    data = blank_after(normal_lines(data).replace(b"\\\n", b"  "), b"#", "line")
+    data = without_comments(normal_lines(data).replace(b"\\\n", b"  "))
     table = read_numbers(name, b"\n".join(_LINES["v"].findall(data)))
     vertices = table.columns(name, "vertex", slice(None), 3)
     faces = _faces(name, data, len(vertices))
@@ -31,8 +31,8 @@ def read_obj(name: str, data: bytes) -> Contents:
 
 
 def _faces(name: str, data: bytes, n: int) -> Polygons:
-    text = blank_after(b"\n".join(_LINES["f"].findall(data)), b"/", "word")
-    table = read_numbers(name, text)
+    # Of "corner/texture/normal" the corner is kept.
+    table = read_numbers(name, re.sub(rb"/\S*", b"", b"\n".join(_LINES["f"].findall(data))))
     corners = table.values.astype(np.int64)
     if (corners == 0).any():
         raise FileFormatError(problem(name, "corners counted from 1", "corner 0"))

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import FileFormatError, problem
 from .contents import Contents, Polygons
-from .text import blank_after, normal_lines, read_numbers, write_rows
+from .text import NumberTable, normal_lines, read_numbers, without_comments, write_rows
 
 # Some collections glue the counts to the keyword ("OFF490 518 0"), so no blank is asked for after it.
 _KEYWORD = re.compile(rb"\s*(?P<kind>(?:ST)?C?N?4?n?)OFF(?P<binary>[ \t]+BINARY)?")
@@ -16,7 +16,7 @@ _KEYWORD = re.compile(rb"\s*(?P<kind>(?:ST)?C?N?4?n?)OFF(?P<binary>[ \t]+BINARY)
 
 def read_off(name: str, data: bytes) -> Contents:
     """Vertices, faces and, under NOFF, normals; colours and texture coordinates are passed over."""
-    data = blank_after(normal_lines(data), b"#", "line")
+    data = without_comments(normal_lines(data))
     keyword = _KEYWORD.match(data)
     if keyword is None:
         raise FileFormatError(problem(name, "the first word OFF", repr(data[:20].decode(errors="replace"))))
@@ -33,7 +33,7 @@ def read_off(name: str, data: bytes) -> Contents:
     return Contents(vertices[:, :3], _faces(name, table, slice(1 + n, 1 + n + f)), vertices[:, 3:] if "N" in kind else None)
 
 
-def _faces(name: str, table, rows: slice) -> Polygons:
+def _faces(name: str, table: NumberTable, rows: slice) -> Polygons:
     start, width = table.start[rows], table.width[rows]
     sizes = table.values[start].astype(np.int64)
     if (short := width <= sizes).any() or (sizes < 0).any():

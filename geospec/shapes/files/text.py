@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass
 
@@ -37,16 +38,9 @@ def normal_lines(data: bytes) -> bytes:
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
 
 
-def blank_after(data: bytes, mark: bytes, stop_at: str) -> bytes:
-    """Blank out everything from each ``mark`` to the end of its line (``stop_at="line"``) or of its word."""
-    if mark not in data:
-        return data
-    text = np.frombuffer(data, np.uint8)
-    place = np.arange(len(text))
-    stop = text == 10 if stop_at == "line" else text <= 32
-    last_mark = np.maximum.accumulate(np.where(text == mark[0], place, -1))
-    last_stop = np.maximum.accumulate(np.where(stop, place, -1))
-    return np.where(last_mark > last_stop, np.uint8(32), text).tobytes()
+def without_comments(data: bytes, mark: bytes = b"#") -> bytes:
+    """The text without what stands from ``mark`` (a regular expression) to the end of a line."""
+    return re.sub(b"(?:" + mark + rb")[^\n]*", b"", data)
 
 
 def read_numbers(name: str, data: bytes) -> NumberTable:
@@ -55,7 +49,7 @@ def read_numbers(name: str, data: bytes) -> NumberTable:
     blank = text <= 32
     begins = ~blank
     begins[1:] &= blank[:-1]
-    line = np.cumsum(text == 10, dtype=np.int64)[begins]
+    line = np.cumsum(text == 10, dtype=np.int32)[begins]
     with warnings.catch_warnings():
         # NumPy stops at the first word that is no number and only warns, on its way to an error.
         warnings.simplefilter("error", DeprecationWarning)

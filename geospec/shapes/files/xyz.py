@@ -6,15 +6,15 @@ import numpy as np
 
 from ...errors import FileFormatError, problem
 from .contents import Contents
-from .text import blank_after, normal_lines, read_numbers, write_rows
+from .text import normal_lines, read_numbers, without_comments, write_rows
 
 
 def read_xyz(name: str, data: bytes) -> Contents:
     """Three coordinates a line, and normals where six columns hold unit vectors; other columns are passed over.
 
-    Lines that start with ``#`` or ``//`` are comments.
+    ``#`` and ``//`` begin comments.
     """
-    table = read_numbers(name, blank_after(blank_after(normal_lines(data), b"#", "line"), b"/", "line"))
+    table = read_numbers(name, without_comments(normal_lines(data), b"#|//"))
     if len(table) == 0:
         raise FileFormatError(problem(name, "a point a line", "no number"))
     width = int(table.width[0])
