@@ -6,3 +6,14 @@
 #else
 #define GEOSPEC_HOST_DEVICE inline
 #endif
+
+// Asks for a cache line ahead of its use. Meshes are stored in any order, so the loops over them wait for memory
+// more than they compute, and the indices that they will need are known well before.
+template <class T>
+inline void prefetch(const T* address) {
+#if defined(__GNUC__) && !defined(__CUDA_ARCH__)
+  __builtin_prefetch(address);
+#else
+  (void)address;
+#endif
+}

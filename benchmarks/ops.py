@@ -1,0 +1,73 @@
+"""Kernels beside peers: ``python -m benchmarks.ops [--only NAME]``. Needs the extra ``bench``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from geospec import ops
+
+from .harness import Entry, run_table
+from .machine import describe
+
+
+def bumpy_sphere(level: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """A subdivided icosahedron with smooth bumps, vertices in random order: caches get no help from the numbering."""
+    import trimesh
+
+    sphere = trimesh.creation.icosphere(level)
+    points = np.asarray(sphere.vertices, dtype=np.float64)
+    points = points * (1 + 0.1 * np.sin(5 * points[:, :1]) * np.cos(4 * points[:, 1:2]) + 0.1 * np.sin(3 * points[:, 2:]))
+    order = np.random.default_rng(0).permutation(len(points))
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return torch.from_numpy(points[order]), torch.from_numpy(place[np.asarray(sphere.faces)])
+
+
+def cotangent_entries() -> list[Entry]:
+    """Stiffness and mass from a mesh, adjacency included, against libigl's two calls."""
+    import igl
+
+    entries = []
+    for level, numbering in ((7, "random"), (7, "by subdivision")):
+        vertices, faces = bumpy_sphere(level)
+        if numbering == "by subdivision":
+            import trimesh
+
+            faces = torch.from_numpy(np.asarray(trimesh.creation.icosphere(level).faces, dtype=np.int64))
+        v, f = vertices.numpy(), faces.numpy()
+
+        def ours(vertices=vertices, faces=faces):
+            adjacency = ops.mesh_adjacency(faces, len(vertices))
+            return ops.assemble_stiffness(*ops.cotangent(vertices, faces), faces, adjacency)
+
+        def peer(v=v, f=f):
+            return igl.cotmatrix(v, f), igl.massmatrix(v, f, igl.MASSMATRIX_TYPE_BARYCENTRIC)
+
+        entries.append(Entry("cotangent + mass, float64", f"{len(v)} vertices, numbered {numbering}", ours, peer, "libigl", 1 / 3))
+    return entries
+
+
+def nearest_entries() -> list[Entry]:
+    """Nearest neighbours in a spectral embedding: a converged map against a tree, a random one against brute force."""
+    from .spectral_nearest import entries
+
+    return entries()
+
+
+TABLES: dict[str, Callable[[], list[Entry]]] = {"cotangent": cotangent_entries, "spectral_nearest": nearest_entries}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=sorted(TABLES), help="one family of kernels")
+    chosen = parser.parse_args().only
+    print(describe(("libigl", "scipy", "faiss-cpu", "numpy")))
+    run_table([entry for name, make in TABLES.items() if chosen in (None, name) for entry in make()])
+
+
+if __name__ == "__main__":
+    main()
