@@ -17,6 +17,8 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   m.def(
       "assemble_stiffness_backward(Tensor grad_values, Tensor grad_mass, Tensor faces, Tensor crow, Tensor col) -> "
       "(Tensor, Tensor)");
+  // Per query the distance (q,) to the nearest point, and its index (q,).
+  m.def("spectral_nearest(Tensor queries, Tensor points, str method=\"auto\") -> (Tensor, Tensor)");
 }
 
 // Importing geospec._C loads this library, which registers the ops above; the module itself is empty.

@@ -16,6 +16,7 @@ from torch import Tensor
 from geospec.ops.assembly import reference as assembly_reference
 from geospec.ops.assembly import reference_adjacency
 from geospec.ops.cotangent import reference as cotangent_reference
+from geospec.ops.spectral_nearest import reference as nearest_reference
 
 Arguments = tuple[Any, ...]
 
@@ -77,6 +78,12 @@ def assembly_adjoint(grad_values: Tensor, grad_mass: Tensor, faces: Tensor, crow
 def assembly_adjoint_inputs(dtype: torch.dtype, seed: int) -> Arguments:
     _, _, faces, _, _, crow, col = assembly_inputs(dtype, seed)
     return torch.randn(len(col)).to(dtype), torch.randn(len(crow) - 1).to(dtype), faces, crow, col
+
+
+def nearest_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    generator = torch.Generator().manual_seed(seed)
+    queries, points = (torch.randn(n, 3, generator=generator, dtype=torch.float64).to(dtype) for n in (6, 60))
+    return queries, points, "tree"
 
 
 def with_argument(position: int, change: Callable[[Any], Any]) -> Callable[[Arguments], Arguments]:
@@ -157,6 +164,21 @@ OPS = [
         refusals={
             "values": (with_argument(0, lambda g: g[1:]), "grad_values: wanted shape"),
             "mass": (with_argument(1, lambda g: g[1:]), r"grad_mass: wanted shape \(40,\)"),
+        },
+    ),
+    OpCase(
+        "spectral_nearest",
+        nearest_inputs,
+        lambda *arguments: nearest_reference(*arguments)[::-1],
+        lambda dtype: (torch.zeros(0, 5, dtype=dtype), torch.zeros(3, 5, dtype=dtype)),
+        differentiable=(0, 1),
+        refusals={
+            "vector": (with_argument(0, lambda x: x[0]), r"queries: wanted shape \(n, d\), got \(3,\)"),
+            "columns": (with_argument(1, lambda x: x[:, :2]), r"points: wanted shape \(n, 3\), got \(60, 2\)"),
+            "half": (with_argument(0, lambda x: x.half()), "points: wanted the type of queries"),
+            "no points": (with_argument(1, lambda x: x[:0]), "points: wanted at least one row"),
+            "not finite": (with_argument(1, lambda x: x / 0), "points: wanted finite values"),
+            "method": (with_argument(2, lambda x: "ball"), "method: wanted one of 'auto', 'tree', 'brute', got 'ball'"),
         },
     ),
 ]

@@ -1,0 +1,271 @@
+// Exact nearest neighbours of many queries at once, by tree or by comparing all with all.
+//
+// Both ways hold blocks of queries in registers against rows of points (simd.h) and differ only in which rows
+// they visit. The comparison itself, |p|^2 / 2 - p.q in T, is a filter: whatever comes within its rounding
+// error of the best so far is measured again by squared_distance, so cancellation never elects a wrong winner.
+#pragma once
+
+#include <atomic>
+#include <limits>
+#include <numeric>
+
+#include "spectral_nearest/tree.h"
+
+namespace geospec::nearest {
+
+enum class Method { automatic, tree, brute };
+
+constexpr int64_t kSmall = 512;           // fewer points than this are never worth a tree
+constexpr int64_t kTrials = 16;           // blocks of queries that "auto" tries on the tree
+constexpr double kTreeShare = 0.8;        // of the work of brute force: a tree that needs more is left
+constexpr int64_t kPanelBytes = 1 << 18;  // of points, and of queries: both stay in the second-level cache
+
+template <class T>
+struct Problem {
+  const T* queries;  // (q, d)
+  const T* points;   // (p, d)
+  int64_t q, p, d;
+  int64_t* indices;
+  T* distances;
+};
+
+template <class S>
+struct Block {
+  using T = typename S::Scalar;
+  static constexpr int kLanes = S::kLanes;
+  std::vector<T> x;  // (d, kLanes), in the common frame
+  std::vector<Hit<T>> hits;
+  int64_t query[kLanes] = {}, index[kLanes] = {};  // query -1: an empty lane, whose best of -infinity nothing beats
+  double best[kLanes] = {};                        // squared distance in the common frame
+  T norm[kLanes] = {}, error[kLanes] = {}, axis_error[kLanes] = {}, threshold[kLanes] = {}, limit[kLanes] = {};
+  int64_t work = 0;  // rows compared, of points and of nodes
+
+  explicit Block(int64_t d) : x(d * kLanes), hits(kLeaf * kLanes) {}
+
+  // What the comparison in T must reach: value <= threshold for a point, bound <= limit for a node.
+  void tighten(int l) {
+    threshold[l] = T(0.5 * (best[l] - double(norm[l])) + 0.5 * double(error[l]));
+    limit[l] = T(best[l]) + error[l];
+  }
+};
+
+template <class S, class P>
+class Search {
+  using T = typename S::Scalar;
+  static constexpr int kLanes = S::kLanes;
+
+ public:
+  Search(const Problem<T>& problem, const Frame<T>& frame, const P& parallel)
+      : problem_(problem), frame_(frame), parallel_(parallel), d_(problem.d) {}
+
+  void run(Method method) {
+    const int64_t blocks = (problem_.q + kLanes - 1) / kLanes;
+    prepare_points(method == Method::tree || (method == Method::automatic && problem_.p >= kSmall));
+    sort_queries();
+    std::vector<int64_t> all(blocks), trial, rest;
+    std::iota(all.begin(), all.end(), int64_t(0));
+    if (tree_.leaves == 0) return by_brute_force(all);
+    if (method == Method::tree) return void(by_tree(all));
+    const int64_t step = std::max<int64_t>(1, blocks / kTrials);
+    for (int64_t b : all) (b % step == step / 2 ? trial : rest).push_back(b);
+    const double share = double(by_tree(trial)) / (double(trial.size()) * double(problem_.p));
+    if (share < kTreeShare)
+      by_tree(rest);
+    else
+      by_brute_force(rest);
+  }
+
+ private:
+  // Moves the points into the common frame and, with a tree, into its order.
+  void prepare_points(bool with_tree) {
+    const int64_t p = problem_.p;
+    rows_.resize(p * d_);
+    half_norms_.resize(p);
+    parallel_(0, p, 1024, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) to_frame(problem_.points + i * d_, rows_.data() + i * d_);
+    });
+    if (with_tree) {
+      tree_ = build_tree<S>(rows_.data(), p, d_, parallel_);
+      std::vector<T> ordered(p * d_);
+      parallel_(0, p, 1024, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const T* row = rows_.data() + tree_.order[i] * d_;
+          std::copy(row, row + d_, ordered.data() + i * d_);
+        }
+      });
+      rows_.swap(ordered);
+    }
+    parallel_(0, p, 1024, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        half_norms_[i] = T(0.5) * S::dot(rows_.data() + i * d_, rows_.data() + i * d_, d_);
+    });
+    for (T half : half_norms_) reach_ = std::max(reach_, std::sqrt(2 * half));
+  }
+
+  void to_frame(const T* x, T* out) const {
+    for (int64_t k = 0; k < d_; ++k) out[k] = (x[k] - frame_.center[k]) * frame_.scale;
+  }
+
+  // Orders the queries by the leaf they fall into, so that a block asks for few leaves.
+  void sort_queries() {
+    const int64_t q = problem_.q;
+    queries_.resize(q);
+    if (tree_.leaves == 0) return std::iota(queries_.begin(), queries_.end(), int64_t(0));
+    home_.resize(q);
+    parallel_(0, q, 256, [&](int64_t begin, int64_t end) {
+      std::vector<T> x(d_);
+      for (int64_t i = begin; i < end; ++i) {
+        to_frame(problem_.queries + i * d_, x.data());
+        int64_t node = 0;
+        while (const int64_t child = tree_.nodes[node].child)
+          node = child + (double(S::dot(x.data(), tree_.center(node, d_) + d_, d_)) > tree_.nodes[node].split);
+        home_[i] = node;
+      }
+    });
+    std::vector<int64_t> start(tree_.leaves + 1, 0);
+    const auto leaf = [&](int64_t i) { return tree_.nodes[home_[i]].begin / kLeaf; };
+    for (int64_t i = 0; i < q; ++i) ++start[leaf(i) + 1];
+    std::partial_sum(start.begin(), start.end(), start.begin());
+    for (int64_t i = 0; i < q; ++i) queries_[start[leaf(i)]++] = i;
+  }
+
+  void load(Block<S>& block, int64_t number) const {
+    std::vector<T> x(d_);
+    std::fill(block.x.begin(), block.x.end(), T(0));
+    for (int l = 0; l < kLanes; ++l) {
+      const int64_t place = number * kLanes + l;
+      const bool used = place < problem_.q;
+      block.query[l] = used ? queries_[place] : -1;
+      block.index[l] = 0;
+      block.best[l] = used ? std::numeric_limits<double>::infinity() : -std::numeric_limits<double>::infinity();
+      block.norm[l] = block.error[l] = block.axis_error[l] = 0;
+      if (used) {
+        to_frame(problem_.queries + queries_[place] * d_, x.data());
+        for (int64_t k = 0; k < d_; ++k) block.x[k * kLanes + l] = x[k];
+        block.norm[l] = S::dot(x.data(), x.data(), d_);
+        const T reach = reach_ + std::sqrt(block.norm[l]);
+        block.error[l] = rounding_error(d_, reach);
+        block.axis_error[l] = rounding_error(d_, T(1)) * reach;
+      }
+      block.tighten(l);
+    }
+  }
+
+  void write(const Block<S>& block) const {
+    for (int l = 0; l < kLanes; ++l) {
+      if (block.query[l] < 0) continue;
+      problem_.indices[block.query[l]] = block.index[l];
+      problem_.distances[block.query[l]] = T(std::sqrt(block.best[l]) / double(frame_.scale));
+    }
+  }
+
+  void scan(Block<S>& block, int64_t begin, int64_t end) const {
+    for (int64_t first = begin; first < end; first += kLeaf) {
+      const int64_t n = std::min(kLeaf, end - first);
+      const int64_t count = S::scan(rows_.data() + first * d_, half_norms_.data() + first, n, d_, block.x.data(),
+                                    block.threshold, block.error, block.hits.data());
+      for (int64_t i = 0; i < count; ++i) {
+        const Hit<T>& hit = block.hits[i];
+        const int l = hit.lane;
+        if (hit.value > block.threshold[l]) continue;  // it has fallen since
+        const int64_t row = first + hit.row, index = tree_.leaves ? tree_.order[row] : row;
+        const double squared =
+            S::exact(problem_.queries + block.query[l] * d_, problem_.points + index * d_, d_, double(frame_.scale));
+        if (!wins(squared, index, block.best[l], block.index[l])) continue;
+        block.best[l] = squared;
+        block.index[l] = index;
+        block.tighten(l);
+      }
+      block.work += n;
+    }
+  }
+
+  struct Pending {
+    int64_t node;
+    T bound[kLanes];
+  };
+
+  // Leaves first where the queries fall, then depth first, the nearer child before the farther.
+  void descend(Block<S>& block, std::vector<Pending>& stack) const {
+    std::vector<int64_t> seen;
+    for (int l = 0; l < kLanes; ++l) {
+      if (block.query[l] < 0) continue;
+      const int64_t leaf = home_[block.query[l]];
+      if (std::find(seen.begin(), seen.end(), leaf) != seen.end()) continue;
+      seen.push_back(leaf);
+      scan(block, tree_.nodes[leaf].begin, tree_.nodes[leaf].end);
+    }
+    stack.resize(1);
+    stack[0] = {};
+    T bounds[2 * kLanes];
+    while (!stack.empty()) {
+      const Pending top = stack.back();
+      stack.pop_back();
+      bool wanted = false;
+      for (int l = 0; l < kLanes; ++l) wanted |= top.bound[l] <= block.limit[l];
+      if (!wanted) continue;
+      const Node& node = tree_.nodes[top.node];
+      if (node.child == 0) {
+        if (std::find(seen.begin(), seen.end(), top.node) == seen.end()) scan(block, node.begin, node.end);
+        continue;
+      }
+      S::bounds(tree_.center(node.child, d_), tree_.bounds.data() + node.child, d_, block.x.data(), block.norm,
+                block.error, block.axis_error, bounds);
+      block.work += 2 * (1 + kAxes);
+      T sum[2] = {0, 0};
+      for (int i = 0; i < 2; ++i)
+        for (int l = 0; l < kLanes; ++l) sum[i] += bounds[i * kLanes + l];
+      const int near = sum[1] < sum[0];
+      for (const int i : {1 - near, near}) {
+        stack.push_back({node.child + i, {}});
+        std::copy(bounds + i * kLanes, bounds + (i + 1) * kLanes, stack.back().bound);
+      }
+    }
+  }
+
+  // In both ways the next free thread takes the next blocks: blocks differ in cost, and a query's answer
+  // depends on no other query, so results do not depend on the schedule.
+  int64_t by_tree(const std::vector<int64_t>& numbers) const {
+    const int64_t count = numbers.size();
+    std::atomic<int64_t> next{0}, work{0};
+    parallel_(0, count, 1, [&](int64_t, int64_t) {
+      Block<S> block(d_);
+      std::vector<Pending> stack;
+      for (int64_t i = next++; i < count; i = next++) {
+        load(block, numbers[i]);
+        descend(block, stack);
+        write(block);
+      }
+      work += block.work;
+    });
+    return work;
+  }
+
+  void by_brute_force(const std::vector<int64_t>& numbers) const {
+    const int64_t count = numbers.size(), row_bytes = d_ * int64_t(sizeof(T));
+    const int64_t group = std::clamp<int64_t>(kPanelBytes / (kLanes * row_bytes), 1, 16);
+    const int64_t panel = std::max(kLeaf, kPanelBytes / row_bytes / kLeaf * kLeaf);
+    std::atomic<int64_t> next{0};
+    parallel_(0, count, group, [&](int64_t, int64_t) {
+      std::vector<Block<S>> blocks(group, Block<S>(d_));
+      for (int64_t begin = group * next++; begin < count; begin = group * next++) {
+        const int64_t n = std::min(group, count - begin);
+        for (int64_t i = 0; i < n; ++i) load(blocks[i], numbers[begin + i]);
+        for (int64_t first = 0; first < problem_.p; first += panel)
+          for (int64_t i = 0; i < n; ++i) scan(blocks[i], first, std::min(problem_.p, first + panel));
+        for (int64_t i = 0; i < n; ++i) write(blocks[i]);
+      }
+    });
+  }
+
+  const Problem<T>& problem_;
+  const Frame<T>& frame_;
+  const P& parallel_;
+  const int64_t d_;
+  Tree<T> tree_;
+  std::vector<T> rows_, half_norms_;
+  T reach_ = 0;
+  std::vector<int64_t> home_, queries_;
+};
+
+}  // namespace geospec::nearest

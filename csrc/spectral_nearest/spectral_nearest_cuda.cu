@@ -1,0 +1,159 @@
+#include <torch/csrc/stable/library.h>
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <tuple>
+
+#include "common/cuda.h"
+#include "spectral_nearest/spectral_nearest.h"
+
+namespace geospec {
+namespace {
+
+constexpr int kTile = 64;             // queries, and points, that a block of threads holds at once
+constexpr int kEach = 4;              // of each, per thread
+constexpr int kSide = kTile / kEach;  // threads along either side: 16 x 16
+constexpr int kChunk = 16;            // coordinates in shared memory at once
+constexpr int64_t kWanted = 1024;     // blocks that fill a large device several times over
+constexpr int64_t kNone = INT64_MAX;  // the index before any point has won
+
+// Copies coordinates [first, first + kChunk) of kTile rows, transposed; zeros beyond the ends.
+template <class T>
+__device__ void load_tile(const T* rows, int64_t begin, int64_t end, int64_t d, int64_t first, T (*tile)[kTile + 1]) {
+  for (int i = threadIdx.x; i < kTile * kChunk; i += blockDim.x) {
+    const int r = i / kChunk, k = i % kChunk;
+    const bool inside = begin + r < end && first + k < d;
+    tile[k][r] = inside ? rows[(begin + r) * d + first + k] : T(0);
+  }
+}
+
+// Running argmin of each query over one share of the points (blockIdx.y). Sums of squared differences in T, free
+// of cancellation, decide which points are measured again in double, so the winner is that of the CPU kernel.
+template <class T>
+__global__ void __launch_bounds__(kSide* kSide)
+    nearest_kernel(const T* queries, const T* points, int64_t q, int64_t p, int64_t d, int64_t share, double* best_out,
+                   int64_t* index_out) {
+  __shared__ T query_tile[kChunk][kTile + 1], point_tile[kChunk][kTile + 1];
+  const int row = threadIdx.x / kSide, column = threadIdx.x % kSide;
+  const int64_t q0 = int64_t(blockIdx.x) * kTile, p_begin = int64_t(blockIdx.y) * share;
+  const int64_t p_end = p_begin + share < p ? p_begin + share : p;
+  const T slack = T(1) + T(4) * rounding_error(d, T(1));
+  double best[kEach];
+  int64_t index[kEach];
+  T bar[kEach];
+  for (int i = 0; i < kEach; ++i) {
+    best[i] = INFINITY;
+    bar[i] = INFINITY;
+    index[i] = kNone;
+  }
+  for (int64_t p0 = p_begin; p0 < p_end; p0 += kTile) {
+    T sum[kEach][kEach] = {};
+    for (int64_t first = 0; first < d; first += kChunk) {
+      __syncthreads();
+      load_tile(queries, q0, q, d, first, query_tile);
+      load_tile(points, p0, p_end, d, first, point_tile);
+      __syncthreads();
+#pragma unroll
+      for (int k = 0; k < kChunk; ++k) {
+        T a[kEach], b[kEach];
+#pragma unroll
+        for (int i = 0; i < kEach; ++i) {
+          a[i] = query_tile[k][row + kSide * i];
+          b[i] = point_tile[k][column + kSide * i];
+        }
+#pragma unroll
+        for (int i = 0; i < kEach; ++i)
+#pragma unroll
+          for (int j = 0; j < kEach; ++j) sum[i][j] += (a[i] - b[j]) * (a[i] - b[j]);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      const int64_t query = q0 + row + kSide * i;
+      if (query >= q) continue;
+#pragma unroll
+      for (int j = 0; j < kEach; ++j) {
+        const int64_t point = p0 + column + kSide * j;
+        if (point >= p_end || !(sum[i][j] <= bar[i])) continue;
+        const double squared = squared_distance(queries + query * d, points + point * d, d, 1.0);
+        if (!wins(squared, point, best[i], index[i])) continue;
+        best[i] = squared;
+        index[i] = point;
+        bar[i] = T(squared) * slack;
+      }
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < kEach; ++i) {
+    for (int offset = kSide / 2; offset > 0; offset /= 2) {  // the threads of a row are neighbours in a warp
+      const double other = __shfl_xor_sync(0xffffffffu, best[i], offset, kSide);
+      const int64_t other_index = __shfl_xor_sync(0xffffffffu, static_cast<long long>(index[i]), offset, kSide);
+      if (wins(other, other_index, best[i], index[i])) {
+        best[i] = other;
+        index[i] = other_index;
+      }
+    }
+    const int64_t query = q0 + row + kSide * i;
+    if (column == 0 && query < q) {
+      best_out[blockIdx.y * q + query] = best[i];
+      index_out[blockIdx.y * q + query] = index[i];
+    }
+  }
+}
+
+// A query that met no comparable point (NaN, which is not refused here: that would cost a wait) gets index 0, NaN.
+template <class T>
+__global__ void reduce_kernel(const double* best, const int64_t* index, int64_t shares, int64_t q, int64_t* indices,
+                              T* distances) {
+  GEOSPEC_GRID_STRIDE(i, q) {
+    double least = INFINITY;
+    int64_t winner = kNone;
+    for (int64_t s = 0; s < shares; ++s)
+      if (wins(best[s * q + i], index[s * q + i], least, winner)) {
+        least = best[s * q + i];
+        winner = index[s * q + i];
+      }
+    indices[i] = winner == kNone ? 0 : winner;
+    distances[i] = winner == kNone ? T(NAN) : T(sqrt(least));
+  }
+}
+
+std::tuple<Tensor, Tensor> spectral_nearest(const Tensor& queries_in, const Tensor& points_in, std::string method) {
+  STD_TORCH_CHECK(method == "auto" || method == "tree" || method == "brute",
+                  "method: wanted one of 'auto', 'tree', 'brute', got '", method, "'");
+  check_matrix(queries_in, "queries", -1);
+  check_matrix(points_in, "points", queries_in.size(1));
+  check_same_dtype(queries_in, "queries", points_in, "points");
+  STD_TORCH_CHECK(points_in.size(0) > 0, "points: wanted at least one row, got none");
+  torch::stable::accelerator::DeviceGuard guard(queries_in.get_device_index());
+  const Tensor queries = torch::stable::contiguous(queries_in), points = torch::stable::contiguous(points_in);
+  const int64_t q = queries.size(0), p = points.size(0), d = queries.size(1);
+  Tensor indices = new_index(queries, q), distances = torch::stable::new_empty(queries, {q});
+  if (q == 0) return {distances, indices};
+  const int64_t tiles = (q + kTile - 1) / kTile, point_tiles = (p + kTile - 1) / kTile;
+  STD_TORCH_CHECK(tiles <= INT32_MAX, "queries: wanted at most 2^37 rows, got ", q);
+  const int64_t wanted_shares = std::clamp<int64_t>(kWanted / tiles, 1, point_tiles);
+  const int64_t share = (point_tiles + wanted_shares - 1) / wanted_shares * kTile, shares = (p + share - 1) / share;
+  Tensor best = torch::stable::new_empty(queries, {shares, q}, ScalarType::Double);
+  Tensor index = torch::stable::new_empty(queries, {shares, q}, ScalarType::Long);
+  const cudaStream_t stream = current_stream(queries);
+  dispatch_float(queries, "queries", [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(shares));
+    nearest_kernel<T><<<grid, kSide * kSide, 0, stream>>>(data<T>(queries), data<T>(points), q, p, d, share,
+                                                          data<double>(best), data<int64_t>(index));
+    STD_CUDA_KERNEL_LAUNCH_CHECK();
+    reduce_kernel<T><<<blocks_for(q), kThreads, 0, stream>>>(data<double>(best), data<int64_t>(index), shares, q,
+                                                             data<int64_t>(indices), data<T>(distances));
+    STD_CUDA_KERNEL_LAUNCH_CHECK();
+  });
+  return {distances, indices};
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(geospec, CUDA, m) { m.impl("spectral_nearest", TORCH_BOX(&spectral_nearest)); }
+
+}  // namespace geospec
