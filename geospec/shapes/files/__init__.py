@@ -6,7 +6,7 @@
 | ``.obj`` ``.off`` | yes | yes | yes | text that gives float32 and float64 back exactly |
 | ``.stl`` | yes | no | - | binary float32, vertices not shared |
 | ``.glb`` | yes | yes | no | binary float32 |
-| ``.pcd`` | no | yes | yes | binary, float32 or float64 as the shape |
+| ``.pcd`` | no | yes | yes | binary float32 |
 | ``.xyz`` | no | yes | yes | text that gives float32 and float64 back exactly |
 | ``.npz`` | yes | yes | yes | float32 or float64 as the shape, with weights and vertex map |
 """

@@ -106,12 +106,11 @@ def _decompress(name: str, body: bytes) -> bytes:
 
 
 def write_pcd(contents: Contents) -> bytes:
-    """Binary: coordinates as float32 or float64, as they come."""
+    """Binary: coordinates as float32, the only width that all readers share (open3d takes wider ones for zeros)."""
     columns = [contents.points] if contents.normals is None else [contents.points, contents.normals]
     rows = np.concatenate(columns, axis=1)
     fields = ["x", "y", "z", *_NORMALS][: rows.shape[1]]
-    size = 4 if rows.dtype == np.float32 else 8
-    header = ["# .PCD v0.7 - geospec", "VERSION 0.7", "FIELDS " + " ".join(fields), "SIZE" + f" {size}" * len(fields)]
+    header = ["# .PCD v0.7 - geospec", "VERSION 0.7", "FIELDS " + " ".join(fields), "SIZE" + " 4" * len(fields)]
     header += ["TYPE" + " F" * len(fields), "COUNT" + " 1" * len(fields), f"WIDTH {len(rows)}", "HEIGHT 1"]
     header += ["VIEWPOINT 0 0 0 1 0 0 0", f"POINTS {len(rows)}", "DATA binary\n"]
-    return "\n".join(header).encode() + rows.astype(f"<f{size}").tobytes()
+    return "\n".join(header).encode() + rows.astype("<f4").tobytes()
