@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -73,7 +74,7 @@ class Basis(nn.Module, ABC):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the basis as safetensors: written aside, then renamed, so no partial file is left."""
         path = Path(path)
-        aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
         header = {"geospec": "basis", "version": str(FORMAT_VERSION), "kind": self.kind, "options": json.dumps(self.options)}
         arrays = {name: value.detach().cpu().contiguous() for name, value in self._arrays().items()}
         try:
