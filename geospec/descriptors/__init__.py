@@ -1,0 +1,6 @@
+"""What a spectrum says about a shape and its points, whatever the pose: input to maps and classifiers."""
+
+from .signatures import heat_kernel_signature, spectral_coordinates, wave_kernel_signature
+from .spectrum import nonzero, shape_dna
+
+__all__ = ["heat_kernel_signature", "nonzero", "shape_dna", "spectral_coordinates", "wave_kernel_signature"]
