@@ -6,7 +6,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -16,7 +16,7 @@ from ..errors import GeospecError
 from . import backend, basis, info, match, show
 from .output import examples
 
-_WRONG_USE = typer.BadParameter.__base__  # click's UsageError, wherever this release of typer keeps its click
+_WRONG_USE: Any = typer.BadParameter.__base__  # click's UsageError, wherever this release of typer keeps its click
 
 app = typer.Typer(
     name="geospec",
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _one_line_warning
-            # Verbs return nothing; --help and --version return the code of their early leave.
+            # Verbs return nothing; --help and --version, and newer typers' interrupt, return the code of their early leave.
             code = command.main(words or ["--help"], prog_name="geospec", standalone_mode=False, obj=state) or 0
     except (GeospecError, OSError) as problem:
         if state["debug"]:
@@ -70,7 +70,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         where = f" (see {problem.ctx.command_path} --help)" if problem.ctx else ""
         code = _refuse(f"{problem.format_message().rstrip('.')}{where}")
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted", file=sys.stderr)
         code = 130
     except Exception:
         traceback.print_exc()

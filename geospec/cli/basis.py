@@ -13,7 +13,7 @@ from .output import Voice, check_output, checked_device, described, examples, pr
 
 if TYPE_CHECKING:
     from ..bases import LaplaceBasis
-    from ..shapes import VertexMap
+    from ..shapes import Mesh, PointCloud, VertexMap
 
 EXAMPLES = examples(
     "geospec basis bunny.obj -k 100 -o basis.npz --image modes.png",
@@ -36,7 +36,9 @@ def run(
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option("--report", rich_help_panel=options.OUTPUT, show_default=False, help="Interactive .html page, one file, works offline."),
+        typer.Option(
+            "--report", rich_help_panel=options.OUTPUT, show_default=False, help="Interactive .html page, one file, works offline."
+        ),
     ] = None,
     json: options.Json = False,
     triangulate: options.Triangulate = False,
@@ -65,7 +67,7 @@ def run(
         progress("eigenfunctions", 0, 0)
         basis = geospec.LaplaceBasis.fit(shape, k, kind=kind, boundary=boundary, cache=cache or None)
         seconds = time.perf_counter() - start
-        _write(shape, basis, output, image, report, progress)
+        _write(file, shape, basis, output, image, report, progress)
     values = basis.eigenvalues.tolist()
     shown = [f"{0 if abs(value) < 1e-9 * values[-1] else value:.4g}" for value in values]
     voice.say("basis", f"{basis.k} modes, {kind} Laplacian, {boundary} boundary, {seconds:.2f} s")
@@ -89,11 +91,14 @@ def run(
         )
 
 
-def _write(shape, basis: LaplaceBasis, output: Path | None, image: Path | None, report: Path | None, progress) -> None:
+def _write(
+    file: Path, shape: Mesh | PointCloud, basis: LaplaceBasis, output: Path | None, image: Path | None, report: Path | None, progress
+) -> None:
     from geospec import viz
 
     if output is not None:
-        stored = basis if getattr(shape, "vertex_map", None) is None else in_file_order(basis, shape.vertex_map)
+        vertex_map = getattr(shape, "vertex_map", None)
+        stored = basis if vertex_map is None else in_file_order(basis, vertex_map)
         if output.suffix.lower() == ".npz":
             write_arrays(output, modes=stored.modes, eigenvalues=stored.eigenvalues, measure=stored.measure)
         else:
@@ -103,7 +108,7 @@ def _write(shape, basis: LaplaceBasis, output: Path | None, image: Path | None, 
         viz.mode_sheet(shape, basis, image)
     if report is not None:
         progress("report", 0, 0)
-        viz.basis_report(shape, basis, report)
+        viz.basis_report(shape, basis, report, name=file.name)
 
 
 def in_file_order(basis: LaplaceBasis, vertex_map: VertexMap) -> LaplaceBasis:

@@ -59,7 +59,10 @@ def read_truth(path: Path, source: Mesh | PointCloud, target: Mesh | PointCloud)
         raise ArgumentError(problem(str(path), f"a line for each of the target's {_file_size(target)} vertices", f"{len(rows)} lines"))
     truth = torch.tensor([numbers[0] for _, numbers in rows], dtype=torch.int64)
     _refuse_outside(path, [line for line, _ in rows], truth, -1, _file_size(source), "source")
-    return point_map_from_file(truth, getattr(target, "vertex_map", None), getattr(source, "vertex_map", None))
+    truth = point_map_from_file(truth, getattr(target, "vertex_map", None), getattr(source, "vertex_map", None))
+    if not bool((truth >= 0).any()):
+        raise ArgumentError(problem(str(path), "the source vertex of at least one target vertex", "none that is left after the repair"))
+    return truth
 
 
 def _whole_numbers(path: Path, count: int) -> list[tuple[int, list[int]]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from . import options
 from .output import Voice, examples, print_json
 
-EXAMPLES = examples("geospec info scan.ply", "geospec info scan.obj --triangulate --repair largest-component", "geospec info scan.ply --json")
+EXAMPLES = examples(
+    "geospec info scan.ply", "geospec info scan.obj --triangulate --repair largest-component", "geospec info scan.ply --json"
+)
 
 
 def run(

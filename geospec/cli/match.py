@@ -25,17 +25,22 @@ EXAMPLES = examples(
 
 
 def run(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", show_default=False, help="Shape that gives: ply obj off stl glb pcd xyz npz.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", show_default=False, help="Shape that gives: ply obj off stl glb pcd xyz npz.")
+    ],
     target: Annotated[Path, typer.Argument(metavar="TARGET", show_default=False, help="Shape that receives.")],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", rich_help_panel=options.OUTPUT, show_default=False, help="The maps as arrays, .npz.")
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option("--report", rich_help_panel=options.OUTPUT, show_default=False, help="Interactive .html page, one file, works offline."),
+        typer.Option(
+            "--report", rich_help_panel=options.OUTPUT, show_default=False, help="Interactive .html page, one file, works offline."
+        ),
     ] = None,
     image: Annotated[
-        Path | None, typer.Option("--image", rich_help_panel=options.OUTPUT, show_default=False, help="Both shapes in matching colours, .png.")
+        Path | None,
+        typer.Option("--image", rich_help_panel=options.OUTPUT, show_default=False, help="Both shapes in matching colours, .png."),
     ] = None,
     json: options.Json = False,
     k: Annotated[int, typer.Option("-k", "--k", min=2, rich_help_panel=options.METHOD, help="Modes of the final functional map.")] = 100,
@@ -93,7 +98,7 @@ def run(
             *shapes, k=k, laplacian=laplacian, landmarks=pairs, cache=cache or None, seed=seed, device=place, progress=progress
         )
         seconds = time.perf_counter() - start
-        _write(found, true_map, output, report, image, progress)
+        _write(found, true_map, (source.name, target.name), output, report, image, progress)
     result = {"seconds": seconds, **_numbers(found, true_map)}
     _tell(voice, found, result)
     voice.wrote(output, report, image)
@@ -103,25 +108,35 @@ def run(
 
 
 def _numbers(found: Match, true_map: Tensor | None) -> dict[str, Any]:
-    """What the map is like, in numbers; the error (mean and median, in percent of the root of the area) where the truth is known."""
-    return {
-        "functional_map": list(found.functional_map.shape),
-        "mean_confidence": float(found.confidence.mean()),
-    }
+    """What the map is like; the geodesic error in hundredths of the root of the source's area, where the truth is known."""
+    import geospec
+
+    numbers: dict[str, Any] = {"functional_map": list(found.functional_map.shape), "mean_confidence": float(found.confidence.mean())}
+    if true_map is not None:
+        errors = geospec.maps.geodesic_error(found.target_to_source, true_map, found.source)
+        numbers["error"] = {"mean": float(errors.mean()), "median": float(errors.median()), "points": len(errors)}
+    return numbers
 
 
 def _tell(voice: Voice, found: Match, result: dict[str, Any]) -> None:
     voice.say("map", "{} x {} functional map, {:.2f} s".format(*result["functional_map"], result["seconds"]))
+    voice.say("confidence", f"{result['mean_confidence']:.2f} on average, from 0 to 1")
+    if "error" in result:
+        voice.say(
+            "error", "mean {mean:.2f}, median {median:.2f} (geodesic, in hundredths of the root of the area)".format(**result["error"])
+        )
 
 
-def _write(found: Match, true_map: Tensor | None, output: Path | None, report: Path | None, image: Path | None, progress) -> None:
+def _write(
+    found: Match, true_map: Tensor | None, names: tuple[str, str], output: Path | None, report: Path | None, image: Path | None, progress
+) -> None:
     from geospec import viz
 
     if output is not None:
         found.save(output)
     if report is not None:
         progress("report", 0, 0)
-        viz.match_report(found, report, ground_truth=true_map)
+        viz.match_report(found, report, ground_truth=true_map, names=names)
     if image is not None:
         progress("image", 0, 0)
         viz.match_image(found, image)

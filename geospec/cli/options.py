@@ -13,11 +13,14 @@ import typer
 
 READING, OUTPUT, METHOD, RUN = "Reading the files", "Output", "Method", "Run"
 
+
 def _remember_debug(context: typer.Context, asked: bool) -> None:
     context.find_root().ensure_object(dict)["debug"] = asked
 
 
-ShapeFile = Annotated[Path, typer.Argument(metavar="FILE", show_default=False, help="Mesh or point cloud: ply obj off stl glb pcd xyz npz.")]
+ShapeFile = Annotated[
+    Path, typer.Argument(metavar="FILE", show_default=False, help="Mesh or point cloud: ply obj off stl glb pcd xyz npz.")
+]
 Triangulate = Annotated[
     bool, typer.Option("--triangulate", rich_help_panel=READING, help="Cut faces of more than three corners into triangles.")
 ]

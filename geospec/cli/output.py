@@ -119,10 +119,11 @@ def write_arrays(path: Path, **arrays: Tensor) -> None:
     """Write tensors as a compressed npz: aside, then renamed, so that no partial file is left."""
     import numpy as np
 
+    plain: dict[str, Any] = {name: value.detach().cpu().numpy() for name, value in arrays.items()}
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with open(aside, "wb") as file:
-            np.savez_compressed(file, **{name: value.detach().cpu().numpy() for name, value in arrays.items()})
+            np.savez_compressed(file, **plain)
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)

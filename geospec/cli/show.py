@@ -21,7 +21,9 @@ def run(
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option("--report", rich_help_panel=options.OUTPUT, show_default=False, help="Interactive .html page, one file, works offline."),
+        typer.Option(
+            "--report", rich_help_panel=options.OUTPUT, show_default=False, help="Interactive .html page, one file, works offline."
+        ),
     ] = None,
     json: options.Json = False,
     triangulate: options.Triangulate = False,
@@ -43,7 +45,7 @@ def run(
     if image is not None:
         viz.write_png(viz.render(shape), image)
     if report is not None:
-        viz.shape_report(shape, report)
+        viz.shape_report(shape, report, title=file.name, numbers=geospec.report(shape).to_dict())
     voice.wrote(image, report)
     if json:
         print_json({"file": file, "n": shape.n_points, "image": image, "report": report})

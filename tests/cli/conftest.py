@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
-import torch
 
 import geospec
 from geospec.cli import main
+from geospec.testing import bumpy_sphere, permuted
 
 
 @dataclass(frozen=True)
@@ -38,29 +37,13 @@ def run(capsys):
     return call
 
 
-def blob(subdivisions: int, seed: int) -> geospec.Mesh:
-    """A closed surface without symmetry: an icosphere, stretched, with four bumps; vertices in an order of their own."""
-    import trimesh
-
-    ball = trimesh.creation.icosphere(subdivisions=subdivisions)
-    points = np.asarray(ball.vertices)
-    bumps = np.random.default_rng(7).normal(size=(4, 3))
-    bumps /= np.linalg.norm(bumps, axis=1, keepdims=True)
-    height = (np.array([0.9, 0.6, 0.45, 0.3]) * np.exp(-4 * ((points[:, None] - bumps) ** 2).sum(axis=2))).sum(axis=1)
-    points = points * (1 + height[:, None]) * [1.0, 1.3, 1.7]
-    order = np.random.default_rng(seed).permutation(len(points))
-    place = np.argsort(order)
-    return geospec.Mesh(torch.from_numpy(points[order]), torch.from_numpy(place[np.asarray(ball.faces)]))
-
-
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory):
     """A folder with ``a.off`` and ``b.ply``: one surface of 642 vertices, numbered differently; ``truth.txt`` maps b to a."""
     folder = tmp_path_factory.mktemp("shapes")
-    a, b = blob(3, seed=1), blob(3, seed=2)
-    geospec.save(a, folder / "a.off")
-    geospec.save(b, folder / "b.ply")
-    truth = torch.cdist(b.vertices, a.vertices).argmin(dim=1)
-    assert torch.equal(a.vertices[truth], b.vertices)
-    (folder / "truth.txt").write_text("".join(f"{i}\n" for i in truth.tolist()))
+    mesh = bumpy_sphere(3)
+    other, order = permuted(mesh, seed=1)
+    geospec.save(mesh, folder / "a.off")
+    geospec.save(other, folder / "b.ply")
+    (folder / "truth.txt").write_text("".join(f"{i}\n" for i in order.tolist()))
     return folder

@@ -8,6 +8,7 @@ import torch
 
 import geospec
 from geospec.bases import LaplaceBasis
+from geospec.testing import grid
 
 
 def orthonormality_error(modes, measure):
@@ -79,10 +80,7 @@ def test_cache_is_used(run, shapes, tmp_path, monkeypatch):
 
 
 def test_dirichlet_and_quiet(run, tmp_path):
-    grid = torch.stack(torch.meshgrid(*[torch.linspace(0, 1, 12, dtype=torch.float64)] * 2, indexing="ij"), dim=-1).reshape(-1, 2)
-    corner = torch.arange(144).reshape(12, 12)[:-1, :-1].reshape(-1)
-    faces = torch.cat([torch.stack([corner, corner + 12, corner + 13], 1), torch.stack([corner, corner + 13, corner + 1], 1)])
-    geospec.save(geospec.Mesh(torch.cat([grid, torch.zeros(144, 1, dtype=grid.dtype)], dim=1), faces), tmp_path / "square.off")
+    geospec.save(grid(12), tmp_path / "square.off")
     done = run("basis", tmp_path / "square.off", "-k", 3, "--boundary", "dirichlet", "--json", "--quiet")
     assert done.err == ""
     # The unit square held at its border: pi^2 (i^2 + j^2).

@@ -3,9 +3,9 @@
 import json
 
 import numpy as np
-import torch
 
 import geospec
+from geospec.testing import disjoint_union, icosphere
 
 
 def test_info_is_the_report(run, shapes):
@@ -20,8 +20,7 @@ def test_info_is_the_report(run, shapes):
 
 def test_info_names_problems_and_what_a_repair_leaves(run, shapes, tmp_path):
     mesh = geospec.load(shapes / "a.off")
-    small = geospec.Mesh(torch.cat([mesh.vertices, 0.1 * mesh.vertices]), torch.cat([mesh.faces, mesh.faces + mesh.n_points]))
-    geospec.save(small, tmp_path / "two.ply")
+    geospec.save(disjoint_union(icosphere(1, radius=0.1), mesh), tmp_path / "two.ply")
     assert "2 components (repair: largest-component)" in run("info", tmp_path / "two.ply").out
     after = json.loads(run("info", tmp_path / "two.ply", "--repair", "largest-component", "--json").out)
     assert (after["components"], after["n_points"]) == (1, mesh.n_points)
@@ -44,6 +43,14 @@ def test_show_writes_a_picture(run, shapes, tmp_path, monkeypatch):
     assert (picture[[0, -1]] == 255).all()
     assert (picture[picture.shape[0] // 2, picture.shape[1] // 2] < 250).any()
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_show_report(run, shapes, tmp_path):
+    assert run("show", shapes / "a.off", "--report", tmp_path / "a.html").code == 0
+    page = (tmp_path / "a.html").read_text()
+    assert "a.off" in page
+    assert "euler" in page
+    assert [path.name for path in tmp_path.iterdir()] == ["a.html"]
 
 
 def test_show_json(run, shapes, tmp_path):
