@@ -119,7 +119,7 @@ class Connectivity:
 
     @cached_property
     def boundary_loops(self) -> int:
-        """The number of closed chains of boundary edges; two holes that touch in a vertex count as two."""
+        """The number of closed chains of boundary edges, once the surface is cut apart where only a vertex holds it together."""
         edges = self.half_edges[self.first_of_edge[self.faces_of_edge == 1]]
         links = np.stack([self.fan_of_corner[edges], self.fan_of_corner[_next_corner(edges)]], axis=1)
         fans, links = np.unique(links, return_inverse=True)

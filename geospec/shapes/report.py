@@ -72,7 +72,8 @@ class MeshReport(ShapeReport):
     ----------
     n_faces, n_edges : numbers of faces and of different edges.
     components : connected parts that have a face; faces that share a vertex are connected.
-    boundary_edges : (m, 2) edges of one face only; ``boundary_loops`` is the number of closed chains they form.
+    boundary_edges : (m, 2) edges of one face only; ``boundary_loops`` is the number of closed chains they
+        form, once the surface is cut apart where only a vertex holds it together.
     nonmanifold_edges : (m, 2) edges of more than two faces.
     nonmanifold_vertices : (m,) vertices whose faces form more than one fan, as where two cones touch tip to tip.
     degenerate_faces : (m,) faces that name a vertex twice or have no area to speak of (``SLIVER``).
