@@ -80,7 +80,7 @@ def _blocks(corners: NDArray, width: int, height: int) -> Iterator[NDArray[np.in
     return (block for block in np.split(inside, np.unique(cuts)) if len(block))
 
 
-def _expand(first: NDArray, last: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def expand(first: NDArray, last: NDArray) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """``(owner, value)`` of all integers in the closed ranges ``first..last``, one after the other."""
     count = np.maximum(last - first + 1, 0)
     owner = np.repeat(np.arange(len(count)), count)
@@ -91,7 +91,7 @@ def _scan(buffer: _DepthBuffer, face: NDArray, corners: NDArray, depth: NDArray,
     x, y = corners[..., 0], corners[..., 1]
     top = np.maximum(np.ceil(y.min(axis=1) - 0.5), 0).astype(np.int64)
     bottom = np.minimum(np.floor(y.max(axis=1) - 0.5), height - 1).astype(np.int64)
-    owner, row = _expand(top, bottom)
+    owner, row = expand(top, bottom)
     at = row + 0.5
     left, right = np.full(len(row), np.inf), np.full(len(row), -np.inf)
     for a, b in ((0, 1), (1, 2), (2, 0)):
@@ -106,7 +106,7 @@ def _scan(buffer: _DepthBuffer, face: NDArray, corners: NDArray, depth: NDArray,
     slack = 1e-9 * width  # pixel centres on a shared edge must not fall between its two faces
     first = np.maximum(np.ceil(left - 0.5 - slack), 0).astype(np.int64)
     last = np.minimum(np.floor(right - 0.5 + slack), width - 1).astype(np.int64)
-    span, column = _expand(first, last)
+    span, column = expand(first, last)
     slope_x, slope_y = _depth_slopes(corners, depth)
     start = depth[owner, 0] + slope_x[owner] * (0.5 - x[owner, 0]) + slope_y[owner] * (row + 0.5 - y[owner, 0])
     value = start[span] + slope_x[owner][span] * column
@@ -147,11 +147,11 @@ def discs(projection: Projection, radius: NDArray[np.float64], width: int, heigh
     first, last = np.ceil(y - pixels - 0.5), np.floor(y + pixels - 0.5)
     order = np.arange(len(x))
     for block in np.array_split(order, max(1, int((pixels**2).sum() * 4 // _BLOCK))):
-        owner, row = _expand(np.maximum(first[block], 0).astype(np.int64), np.minimum(last[block], height - 1).astype(np.int64))
+        owner, row = expand(np.maximum(first[block], 0).astype(np.int64), np.minimum(last[block], height - 1).astype(np.int64))
         point = block[owner]
         half = np.sqrt(np.maximum(pixels[point] ** 2 - (row + 0.5 - y[point]) ** 2, 0))
         start = np.maximum(np.ceil(x[point] - half - 0.5), 0).astype(np.int64)
-        span, column = _expand(start, np.minimum(np.floor(x[point] + half - 0.5), width - 1).astype(np.int64))
+        span, column = expand(start, np.minimum(np.floor(x[point] + half - 0.5), width - 1).astype(np.int64))
         row, point = row[span], point[span]
         away = ((column + 0.5 - x[point]) ** 2 + (row + 0.5 - y[point]) ** 2) / pixels[point] ** 2
         buffer.add(row * width + column, projection.depth[point] + bulge[point] * away, point)

@@ -14,13 +14,13 @@ from ..shapes.cloud import PointCloud
 from ..shapes.mesh import Mesh
 from .camera import View, project
 from .colormaps import MISSING, PLAIN, choose, colorize
-from .raster import Fragments, discs, triangles
+from .raster import Fragments, discs, expand, triangles
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-#: Corners whose face leans more than this from the vertex normal keep the face's own: creases stay sharp.
-_CREASE = np.cos(np.radians(42))
+#: Faces that meet at a larger angle than this are not smoothed into each other.
+_CREASE = np.radians(42)
 _KEY = np.array([-0.42, 0.56, 0.71], dtype=np.float32)
 _FILL = np.array([0.71, 0.10, 0.70], dtype=np.float32)
 
@@ -82,12 +82,38 @@ def positions(shape: Mesh | PointCloud) -> NDArray[np.float64]:
     return np.pad(points, ((0, 0), (0, 3 - points.shape[1])))
 
 
-def vertex_normals(points: NDArray[np.float64], faces: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Unit normals of vertices ``(n, 3)``, weighted by area, and of faces ``(f, 3)``; zero where undefined."""
+def given_normals(shape: Mesh | PointCloud) -> NDArray[np.float64] | None:
+    """Normals that a cloud brings with it, float64 ``(n, 3)``, or ``None``."""
+    if not isinstance(shape, PointCloud) or shape.normals is None:
+        return None
+    normals = shape.normals.detach().cpu().double().numpy()
+    return np.pad(normals, ((0, 0), (0, 3 - normals.shape[1])))
+
+
+def corner_normals(points: NDArray[np.float64], faces: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Unit normals of face corners ``(f, 3, 3)``: smooth over the surface, apart at creases.
+
+    A corner averages, by area, the faces around its vertex that lean less than 42 degrees from its own.
+    """
     a, b, c = (points[faces[:, i]] for i in range(3))
-    doubled = np.cross(b - a, c - a)
-    total = np.stack([np.bincount(faces.ravel(), np.repeat(column, 3), len(points)) for column in doubled.T], axis=1)
-    return _unit(total), _unit(doubled)
+    weighted = np.cross(b - a, c - a)
+    around = faces.ravel()
+    flat = _unit(weighted)
+    total = np.stack([np.bincount(around, np.repeat(column, 3), len(points)) for column in weighted.T], axis=1)
+    corners = _unit(total)[faces]
+    lean = np.einsum("fcd,fd->fc", corners, flat)
+    sharp = np.zeros(len(points), dtype=bool)
+    sharp[faces[lean < np.cos(_CREASE / 2)]] = True  # of two faces further apart than that, one leans half as much
+    some = np.flatnonzero(sharp[around])
+    order = some[np.argsort(around[some], kind="stable")]
+    start = np.searchsorted(around[order], around[order], side="left")
+    one, other = expand(start, np.searchsorted(around[order], around[order], side="right") - 1)
+    one, other = order[one], order[other]
+    near = np.einsum("pd,pd->p", flat[one // 3], flat[other // 3]) > np.cos(_CREASE)
+    one, other = one[near], other[near]
+    summed = np.stack([np.bincount(one, weighted[other // 3, axis], len(around)) for axis in range(3)], axis=1)
+    own = summed.any(axis=1).reshape(-1, 3)
+    return np.where(own[..., None], _unit(summed).reshape(-1, 3, 3), corners)
 
 
 def cloud_surface(points: NDArray[np.float64], neighbours: int = 16) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -121,23 +147,15 @@ def _visible(
     faces = shape.faces.detach().cpu().numpy() if isinstance(shape, Mesh) else np.zeros((0, 3), dtype=np.int64)
     if len(faces):
         fragments = triangles(project(points, view, width, height), faces, width, height)
-        smooth, flat = vertex_normals(points, faces)
-        corners = smooth[faces]
-        sharp = np.einsum("fcd,fd->fc", corners, flat) < _CREASE
-        normals = fragments.blend_corners(np.where(sharp[..., None], flat[:, None], corners))
+        normals = fragments.blend_corners(corner_normals(points, faces))
     else:
         estimated, radii = cloud_surface(points)
         radii = radii if point_radius is None else np.full(len(points), point_radius)
         fragments = discs(project(points, view, width, height, padding=float(radii.max())), radii, width, height)
-        known = shape.normals if isinstance(shape, PointCloud) else None
-        normals = fragments.blend(estimated if known is None else _padded(known))
+        known = given_normals(shape)
+        normals = fragments.blend(estimated if known is None else known)
     normals = _unit(normals @ view.rotation.T.astype(np.float32))
     return fragments, np.where(normals[:, 2:] < 0, -normals, normals)
-
-
-def _padded(normals) -> NDArray[np.float64]:
-    values = normals.detach().cpu().double().numpy()
-    return np.pad(values, ((0, 0), (0, 3 - values.shape[1])))
 
 
 def _albedo(fragments: Fragments, colors: ArrayLike | None, colormap: str | None, limits: tuple[float, float] | None) -> NDArray:

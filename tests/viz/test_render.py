@@ -12,6 +12,7 @@ from geospec.shapes.mesh import Mesh
 from geospec.viz import View, render, write_png
 from geospec.viz.camera import guess_up, matching_turn, project
 from geospec.viz.raster import triangles
+from geospec.viz.render import corner_normals
 
 FRONT = View(np.eye(3), field_of_view=0)
 
@@ -164,6 +165,18 @@ def test_flat_points_and_empty_shapes_draw():
     assert (render(nothing, size=(40, 40)) == 255).all()
     degenerate = Mesh(torch.zeros(3, 3), torch.tensor([[0, 1, 2]]))
     assert render(degenerate, size=(20, 30)).shape == (30, 20, 3)
+
+
+@pytest.mark.parametrize("sides", [(1, 1, 1), (1, 2, 5)])
+def test_creases_stay_sharp_and_round_things_round(sides):
+    import trimesh
+
+    box = trimesh.creation.box(sides)
+    corners = corner_normals(np.array(box.vertices), np.array(box.faces))
+    assert np.allclose(corners, np.array(box.face_normals)[:, None])
+    ball = sphere(3)
+    corners = corner_normals(ball.vertices.numpy(), ball.faces.numpy())
+    assert np.einsum("fcd,fcd->fc", corners, ball.vertices.numpy()[ball.faces.numpy()]).min() > 0.999
 
 
 def test_rotation_invariance_of_a_picture():
