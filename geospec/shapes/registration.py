@@ -62,7 +62,8 @@ def align_rigid(source: Tensor, target: Tensor, weights: Tensor | None = None) -
     flip[2] = torch.linalg.det(u @ vh).sign().detach()
     rotation = u @ (flip[:, None] * vh)
     translation = middle_target - rotation @ middle_source
-    rmse = float((share * (source @ rotation.T + translation - target).square().sum(dim=1)).sum().sqrt())
+    left = (source @ rotation.T + translation - target).detach()
+    rmse = float((share.detach() * left.square().sum(dim=1)).sum().sqrt())
     return RigidMotion(rotation, translation, rmse, 1.0, 0)
 
 

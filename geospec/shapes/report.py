@@ -51,7 +51,7 @@ class ShapeReport:
     def problems(self) -> list[str]:
         """One line for each thing that may surprise an algorithm, with the repair step that helps; empty for a sound shape."""
         found = len(self.duplicate_vertices)
-        return [f"{found} duplicate vertices (repair: duplicate-vertices)"] if found else []
+        return [f"duplicate vertices: {found} (repair: duplicate-vertices)"] if found else []
 
     def summary(self) -> str:
         """The report as a few lines of text."""
@@ -117,16 +117,17 @@ class MeshReport(ShapeReport):
     @property
     def problems(self) -> list[str]:
         counted = [
-            (self.degenerate_faces, "degenerate faces (repair: degenerate-faces)"),
-            (self.duplicate_faces, "duplicate faces (repair: duplicate-faces)"),
-            (self.unreferenced_vertices, "vertices of no face (repair: unreferenced)"),
-            (self.nonmanifold_edges, "edges of more than two faces"),
-            (self.nonmanifold_vertices, "vertices where separate fans of faces touch"),
-            (self.inconsistent_edges, "edges whose two faces are turned against each other (repair: orientation)"),
+            ("degenerate faces", self.degenerate_faces, "degenerate-faces"),
+            ("duplicate faces", self.duplicate_faces, "duplicate-faces"),
+            ("vertices of no face", self.unreferenced_vertices, "unreferenced"),
+            ("edges of more than two faces", self.nonmanifold_edges, None),
+            ("vertices where separate fans of faces touch", self.nonmanifold_vertices, None),
+            ("edges whose two faces are turned against each other", self.inconsistent_edges, "orientation"),
         ]
-        lines = super().problems + [f"{len(where)} {what}" for where, what in counted if len(where)]
+        lines = super().problems
+        lines += [f"{what}: {len(at)}" + (f" (repair: {step})" if step else "") for what, at, step in counted if len(at)]
         if self.components > 1:
-            lines.append(f"{self.components} components (repair: largest-component)")
+            lines.append(f"components: {self.components} (repair: largest-component)")
         if not self.orientable:
             lines.append("no consistent orientation exists")
         if self.outward is False:

@@ -76,7 +76,7 @@ def sample_surface(
     radius = 0.0
     if method == "poisson-disk":
         candidates = torch.einsum("mc,mcd->md", barycentric, mesh.vertices.detach().cpu().double()[mesh.faces.cpu()[face]])
-        chosen, radius = _poisson_disk(candidates.numpy(), n, float(mesh.area))
+        chosen, radius = _poisson_disk(candidates.numpy(), n, float(mesh.area.detach()))
         face, barycentric = face[chosen], barycentric[chosen]
     face, barycentric = face.to(mesh.vertices.device), barycentric.to(mesh.vertices)
     corners = mesh.faces[face]

@@ -109,7 +109,9 @@ def test_trimesh_reads_ours(tmp_path, suffix):
     assert other.is_volume == (suffix != "stl")  # unwelded STL has no neighbours
 
 
-@pytest.mark.parametrize(("suffix", "options"), [("ply", {"encoding": "ascii"}), ("ply", {}), ("obj", {}), ("off", {}), ("stl", {}), ("stl_ascii", {})])
+@pytest.mark.parametrize(
+    ("suffix", "options"), [("ply", {"encoding": "ascii"}), ("ply", {}), ("obj", {}), ("off", {}), ("stl", {}), ("stl_ascii", {})]
+)
 def test_ours_reads_trimesh(put, suffix, options):
     source = trimesh.Trimesh(*(array.numpy() for array in (sphere(2).vertices, sphere(2).faces)), process=False)
     back = load(put("a." + suffix.split("_")[0], source.export(file_type=suffix, **options)))
@@ -287,7 +289,12 @@ BAD = {
     "pcd: no z": ("a.pcd", PCD.replace("x y z", "x y w") + "ascii\n1 2 3\n1 2 3", FileFormatError, "fields x, y and z"),
     "pcd: few points": ("a.pcd", PCD + "ascii\n1 2 3\n", FileFormatError, "2 points, got 1"),
     "pcd: truncated": ("a.pcd", PCD.encode() + b"binary\n" + b"\0" * 23, FileFormatError, "24 bytes for 2 points, got 23"),
-    "pcd: truncated compressed": ("a.pcd", PCD.encode() + b"binary_compressed\n" + b"\x09\0\0\0\x18\0\0\0\x05ab", FileFormatError, "truncated"),
+    "pcd: truncated compressed": (
+        "a.pcd",
+        PCD.encode() + b"binary_compressed\n" + b"\x09\0\0\0\x18\0\0\0\x05ab",
+        FileFormatError,
+        "truncated",
+    ),
     "pcd: odd data": ("a.pcd", PCD + "morse\n", FileFormatError, "morse"),
     "pcd: nan": ("a.pcd", PCD + "ascii\n1 2 3\n1 nan 3", ShapeError, "NaN"),
     "xyz: words": ("a.xyz", "1 2 3\nfour 5 6\n", FileFormatError, "'four' in line 2"),

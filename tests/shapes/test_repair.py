@@ -98,7 +98,12 @@ def test_real_scan(shared_data):
         shape = load(shared_data / name)
         clean = repair(shape, REPAIR_STEPS)
         found = report(clean)
-        assert (found.components, len(found.unreferenced_vertices), len(found.degenerate_faces), len(found.duplicate_vertices)) == (1, 0, 0, 0)
+        assert (found.components, len(found.unreferenced_vertices), len(found.degenerate_faces), len(found.duplicate_vertices)) == (
+            1,
+            0,
+            0,
+            0,
+        )
         assert len(found.inconsistent_edges) == 0 or not found.orientable
         check_way_back(clean, shape)
 

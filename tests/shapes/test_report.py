@@ -26,10 +26,16 @@ CASES = {
     "cube": (cube(), CLEAN | {"n_edges": 18, "genus": 0, "area": 6.0, "volume": 1.0, "boundary_loops": 0, "boundary_edges": 0}),
     "torus": (torus(), CLEAN | {"closed": True, "genus": 1, "euler": 0, "orientable": True}),
     "three bodies": (join(cube(), torus(), cube()), CLEAN | {"components": 3, "genus": 1, "euler": 4}),
-    "disk": (disk(), CLEAN | {"closed": False, "boundary_loops": 1, "boundary_edges": 14, "euler": 1, "genus": 0, "volume": None, "outward": None}),
+    "disk": (
+        disk(),
+        CLEAN | {"closed": False, "boundary_loops": 1, "boundary_edges": 14, "euler": 1, "genus": 0, "volume": None, "outward": None},
+    ),
     "ring": (RING, CLEAN | {"boundary_loops": 2, "euler": 0, "genus": 0}),
     "moebius": (moebius(), CLEAN | {"orientable": False, "boundary_loops": 1, "euler": 0, "genus": None, "inconsistent_edges": 2}),
-    "bow-tie": (BOWTIE, {"nonmanifold_vertices": 1, "components": 1, "boundary_loops": 2, "boundary_edges": 6, "genus": None, "orientable": True}),
+    "bow-tie": (
+        BOWTIE,
+        {"nonmanifold_vertices": 1, "components": 1, "boundary_loops": 2, "boundary_edges": 6, "genus": None, "orientable": True},
+    ),
     "tip to tip": (TIP_TO_TIP, {"nonmanifold_vertices": 1, "nonmanifold_edges": 0, "closed": True, "genus": None, "euler": 3}),
     "fin": (FIN, {"nonmanifold_edges": 1, "nonmanifold_vertices": 0, "boundary_edges": 6, "closed": False, "genus": None}),
     "touching holes": (TWO_HOLES_TOUCH, {"boundary_loops": 2, "nonmanifold_vertices": 1}),
@@ -45,7 +51,10 @@ CASES = {
         ),
         {"duplicate_faces": 2, "degenerate_faces": 2, "unreferenced_vertices": 2, "duplicate_vertices": 1, "components": 1},
     ),
-    "no faces": (mesh([[0, 0, 0]], []), {"n_faces": 0, "n_edges": 0, "components": 0, "closed": False, "unreferenced_vertices": 1, "euler": 0}),
+    "no faces": (
+        mesh([[0, 0, 0]], []),
+        {"n_faces": 0, "n_edges": 0, "components": 0, "closed": False, "unreferenced_vertices": 1, "euler": 0},
+    ),
     "nothing": (mesh([], []), {"n_points": 0, "components": 0}),
 }
 
@@ -91,18 +100,26 @@ def test_text_and_numbers():
     found = report(everything())
     assert json.loads(json.dumps(found.to_dict()))["nonmanifold_vertices"] == 1
     text = found.summary()
-    assert "- 1 edges of more than two faces" in text
+    assert "- edges of more than two faces: 1" in text
     assert "no consistent orientation exists" in text
     assert "no problems found" in report(torus()).summary()
     assert "genus 1" in report(torus()).summary()
     cloud = report(PointCloud(torch.tensor([[0.0, 0], [1, 2], [0, 0]])))
     assert cloud.to_dict() == {"n_points": 3, "dtype": "float32", "box": [[0, 0], [1, 2]], "duplicate_vertices": 1}
-    assert "1 duplicate vertices" in cloud.summary()
+    assert "duplicate vertices: 1" in cloud.summary()
     with pytest.raises(ArgumentError, match="a Mesh or a PointCloud, got int"):
         report(3)
 
 
-REAL = ["hard/truck.obj", "hard/beetle.obj", "hard/teapot.obj", "hard/suzanne.obj", "meshes/cow.obj", "meshes/ogre.obj", "meshes/fertility.off"]
+REAL = [
+    "hard/truck.obj",
+    "hard/beetle.obj",
+    "hard/teapot.obj",
+    "hard/suzanne.obj",
+    "meshes/cow.obj",
+    "meshes/ogre.obj",
+    "meshes/fertility.off",
+]
 
 
 @pytest.mark.parametrize("name", REAL)
