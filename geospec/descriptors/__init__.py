@@ -1,6 +1,7 @@
 """What a spectrum says about a shape and its points, whatever the pose: input to maps and classifiers."""
 
+from .pairs import paired_signatures
 from .signatures import heat_kernel_signature, spectral_coordinates, wave_kernel_signature
 from .spectrum import nonzero, shape_dna
 
-__all__ = ["heat_kernel_signature", "nonzero", "shape_dna", "spectral_coordinates", "wave_kernel_signature"]
+__all__ = ["heat_kernel_signature", "nonzero", "paired_signatures", "shape_dna", "spectral_coordinates", "wave_kernel_signature"]

@@ -39,6 +39,14 @@ class Laplacian:
         """``f^T S f`` of each column of a signal ``(n, c)``: the integral of ``|grad f|^2``, ``(c,)``."""
         return (signal * (self.stiffness @ signal)).sum(dim=0)
 
+    def components(self) -> Tensor:
+        """Label ``(n,)`` of the connected component of each point, from 0: points are linked by non-zero weights."""
+        from scipy.sparse.csgraph import connected_components
+
+        stiffness, _ = self.to_scipy()
+        stiffness.eliminate_zeros()
+        return torch.from_numpy(connected_components(stiffness, directed=False)[1]).long()
+
     def to_scipy(self):
         """``(stiffness, mass)`` as SciPy CSR matrices, both ``(n, n)``, values copied to float64 on the CPU."""
         import scipy.sparse

@@ -1,0 +1,46 @@
+"""The part of a shape that a Laplacian can see, and the way back to all its vertices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .. import ops
+from ..shapes import Mesh, PointCloud, repair
+
+
+@dataclass(frozen=True, eq=False)
+class InUse:
+    """A shape without the vertices that no face uses.
+
+    ``shape`` is what remains; ``to_given (n,)`` the given shape's index of each of its points; ``nearest (n_given,)`` the point
+    of ``shape`` that stands for each given one: itself, or the nearest; ``dropped (n_given,)`` says which have none of their own.
+    """
+
+    shape: Mesh | PointCloud
+    to_given: Tensor
+    nearest: Tensor
+    dropped: Tensor
+
+    @classmethod
+    def of(cls, given: Mesh | PointCloud) -> InUse:
+        """Drop what no face uses; a point cloud stays whole."""
+        everyone = torch.arange(given.n_points, device=given.points.device)
+        used = torch.ones_like(everyone, dtype=torch.bool)
+        if isinstance(given, Mesh):
+            used[:] = False
+            used[given.faces.reshape(-1)] = True
+        if bool(used.all()) or not bool(used.any()):
+            return cls(given, everyone, everyone, ~used)
+        shape = repair(Mesh(given.points, given.faces), ("unreferenced",))
+        assert shape.vertex_map is not None
+        nearest = shape.vertex_map.from_file.clone()
+        nearest[~used] = ops.spectral_nearest(given.points[~used].detach(), shape.vertices.detach())[0]
+        return cls(shape, shape.vertex_map.to_file, nearest, ~used)
+
+
+def to_given(point_map: Tensor, domain: InUse, image: InUse) -> Tensor:
+    """Carry a point map between the parts in use to the given shapes: dropped points follow the nearest one in use."""
+    return image.to_given[point_map[domain.nearest]]
