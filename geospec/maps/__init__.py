@@ -1,21 +1,48 @@
 """Basis to basis: functional maps, their conversion to point maps, refinement and evaluation."""
 
 from .commuting import multiplication_operators, orientation_operators
+from .confidence import round_trip_confidence
 from .conversion import functional_to_point, point_to_functional
 from .functional_map import laplacian_mask, resolvent_mask, solve_functional_map
+from .initial import MapHypothesis, map_hypotheses
+from .metrics import (
+    area_under_curve,
+    bijectivity_error,
+    commutativity_residual,
+    conformality_residual,
+    coverage,
+    dirichlet_energy,
+    error_curve,
+    geodesic_error,
+    orientation_agreement,
+    orthogonality_residual,
+)
 from .refinement import RefinedMap, bijective_zoomout, farthest_points, icp, zoomout
 
 __all__ = [
+    "MapHypothesis",
     "RefinedMap",
+    "area_under_curve",
     "bijective_zoomout",
+    "bijectivity_error",
+    "commutativity_residual",
+    "conformality_residual",
+    "coverage",
+    "dirichlet_energy",
+    "error_curve",
     "farthest_points",
     "functional_to_point",
+    "geodesic_error",
     "icp",
     "laplacian_mask",
+    "map_hypotheses",
     "multiplication_operators",
+    "orientation_agreement",
     "orientation_operators",
+    "orthogonality_residual",
     "point_to_functional",
     "resolvent_mask",
+    "round_trip_confidence",
     "solve_functional_map",
     "zoomout",
 ]
