@@ -19,13 +19,18 @@ from .render import positions
 
 #: Names that a record may hold, with a title and what the number says.
 EXPLAINED = {
-    "coverage": ("Coverage", "Share of the source that is the image of some target point; 1 is onto."),
-    "source_coverage": ("Coverage of the source", "Share of the source that is the image of some target point; 1 is onto."),
-    "target_coverage": ("Coverage of the target", "Share of the target that is the image of some source point; 1 is onto."),
-    "bijectivity": ("Bijectivity", "Mean distance between a point and where the two maps, there and back, bring it; 0 is a bijection."),
-    "dirichlet_energy": ("Dirichlet energy", "How much the map stretches: smooth maps are low, noise is high."),
-    "orientation_agreement": ("Orientation agreement", "Share of the faces that keep their orientation; near 0 the map is a mirror image."),
+    "coverage": ("Coverage", "Share of the source's area that is the image of some target point; 1 is onto."),
+    "bijectivity": ("Bijectivity", "How far a round trip ends from its start; 0 is a bijection."),
+    "dirichlet_energy": ("Dirichlet energy", "Stretch of the map: 1 for an isometry, more for a rough or folded map."),
+    "orientation_agreement": ("Orientation agreement", "Share of the area laid on outside out; near 0 the map is a mirror image."),
+    "orthogonality_residual": ("Orthogonality residual", "Distance of C from an orthogonal matrix; 0 where areas are kept."),
+    "commutativity_residual": ("Commutativity residual", "How far C is from respecting both Laplacians; 0 for an isometry."),
     "mean_confidence": ("Mean confidence", "Over the target's vertices, from 0 to 1."),
+    "k": ("modes (k)", ""),
+    "k_initial": ("modes of the first map (k_initial)", ""),
+    "seconds": ("seconds, stage by stage", ""),
+    "error_mean": ("Mean error, %", ""),
+    "error_median": ("Median error, %", ""),
 }
 
 HOW_TO_READ = """<section><h2>How to read this</h2>
@@ -46,6 +51,7 @@ def match_report(
     path: str | os.PathLike[str],
     *,
     ground_truth: ArrayLike | None = None,
+    error: ArrayLike | None = None,
     names: tuple[str, str] = ("source", "target"),
     view: View | None = None,
 ) -> Path:
@@ -58,6 +64,9 @@ def match_report(
         ``record``, a nested dict of options, timings and numbers, all of which is listed.
     ground_truth : (n_t,) the true source vertex of each target vertex, -1 where unknown; adds the error
         as a colour, in straight-line distance on the source, percent of its bounding box's diagonal.
+    error : (n_t,) the error of each target vertex where the caller has measured it, in hundredths of the
+        root of the source's area as :func:`geospec.maps.geodesic_error` gives it, NaN where unknown; it is
+        shown instead.
     names : what the two shapes are called, file names mostly.
     view : of the source, and of the target turned to stand like it; by default :meth:`View.automatic`.
 
@@ -81,8 +90,11 @@ def match_report(
     _coverage_look(page, pull, push)
     columns = [("Confidence", "target", "confidence"), *_round_trip_look(page, source, target, pull, push)]
     numbers = dict(match.record.get("numbers", {}))
-    if ground_truth is not None:
-        columns += _error_look(page, source, pull, np.asarray(ground_truth), numbers)
+    if error is not None:
+        columns += _error_look(page, _floats(error), len(target), numbers, "along the surface", "% of the root of the source's area")
+    elif ground_truth is not None:
+        straight = _straight_error(source, pull, _index(ground_truth))
+        columns += _error_look(page, straight, len(target), numbers, "in a straight line", "% of the source's diagonal")
     picking = page.picking({"source": [_image("target", "source_to_target")], "target": [_image("source", "target_to_source")]}, columns)
     body = f"""{_header(match, names, pull, confidence)}
 {page.stage()}
@@ -158,18 +170,22 @@ def _round_trip_look(page: Page, source: NDArray, target: NDArray, pull: NDArray
     return [("Round trip from the target, %", "target", "target.round_trip")]
 
 
-def _error_look(page: Page, source: NDArray, pull: NDArray, truth: NDArray, numbers: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _straight_error(source: NDArray, pull: NDArray, truth: NDArray) -> NDArray:
     if truth.shape != pull.shape or truth.min(initial=0) < -1 or truth.max(initial=0) >= len(source):
         wanted = f"{len(pull)} source vertices in [0, {len(source)}) or -1"
         raise ArgumentError(problem("ground_truth", wanted, f"shape {truth.shape}, {truth.min(initial=0)}..{truth.max(initial=0)}"))
-    known = truth >= 0
-    error = np.where(known, _percent_of_diagonal(source[pull] - source[truth], source), np.nan)
-    top = max(1.0, float(np.nanpercentile(error, 98))) if known.any() else 1.0
-    note = "Straight-line distance on the source between a target point's image and its true image. Grey where the truth is unknown."
-    page.look("Error", note, {"target": page.scalar(error, "error", "error", (0, top), "% of the source's diagonal")})
-    if known.any():
-        numbers["error_mean"] = float(np.nanmean(error))
-        numbers["error_median"] = float(np.nanmedian(error))
+    return np.where(truth >= 0, _percent_of_diagonal(source[pull] - source[truth], source), np.nan)
+
+
+def _error_look(page: Page, error: NDArray, n: int, numbers: dict[str, Any], way: str, unit: str) -> list[tuple[str, str, str]]:
+    if error.shape != (n,):
+        raise ArgumentError(problem("error", f"one number per target vertex, {n}", error.shape))
+    known = error[np.isfinite(error)]
+    top = max(1.0, float(np.percentile(known, 98))) if len(known) else 1.0
+    note = f"Distance on the source, {way}, between a target point's image and its true image. Grey where the truth is unknown."
+    page.look("Error", note, {"target": page.scalar(error, "error", "error", (0, top), unit)})
+    if len(known):
+        numbers["error against the truth"] = {"measured": f"{way}, {unit}", "error_mean": known.mean(), "error_median": np.median(known)}
     return [("Error, %", "target", "error")]
 
 
@@ -217,12 +233,7 @@ def _matrix(page: Page, functional_map: NDArray) -> str:
 
 
 def _tables(record: Mapping[str, Any], numbers: Mapping[str, Any]) -> str:
-    explained = {
-        **EXPLAINED,
-        "error_mean": ("Mean error, %", "Straight-line, against the ground truth, percent of the source's diagonal."),
-        "error_median": ("Median error, %", "The same for the median point."),
-    }
-    first = f"<section><h2>Numbers</h2>{numbers_table(numbers, explained)}</section>" if numbers else ""
+    first = f"<section><h2>Numbers</h2>{numbers_table(numbers, EXPLAINED)}</section>" if numbers else ""
     rest = {key: value for key, value in record.items() if key != "numbers"}
-    second = f"<div><section><h2>What was done</h2>{numbers_table(rest, explained)}</section></div>" if rest else ""
+    second = f"<div><section><h2>What was done</h2>{numbers_table(rest, EXPLAINED)}</section></div>" if rest else ""
     return f"<div>{first}{HOW_TO_READ}</div>{second}"

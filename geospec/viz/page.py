@@ -26,6 +26,9 @@ from .camera import View
 from .colormaps import COLORMAPS, MARKERS, choose, hex_to_rgb, table
 from .render import cloud_surface, given_normals, positions
 
+#: In the order in which they need each other.
+SCRIPTS = ("geometry.js", "viewer.js", "report.js")
+
 
 class Page:
     """Collects what a report shows, then writes it.
@@ -97,8 +100,7 @@ class Page:
             "style": _asset("style.css"),
             "body": body,
             "data": safe_json(data),
-            "viewer": _asset("viewer.js"),
-            "report": _asset("report.js"),
+            "scripts": "\n".join(_asset(name) for name in SCRIPTS),
         }
         text = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("page.html"))
         path = Path(path)

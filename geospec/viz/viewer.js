@@ -6,7 +6,6 @@
 "use strict";
 
 const DISTANCE = 4.7;                          // from the eye to the shape's centre, in half heights: a 24 degree lens
-const CREASE = (42 * Math.PI) / 180;           // faces at a larger angle are not smoothed into each other
 const MISSING = 1e30;                          // stands for NaN, which not every graphics card lets through
 
 const LIGHT = `
@@ -26,30 +25,38 @@ const SURFACE_VERTEX = `#version 300 es
   in vec2 place;
   uniform mat4 toClip;
   uniform mat3 rotation;
-  uniform float pixelsPerUnit;
+  uniform float pixelsPerUnit, bulge;
   out vec3 n, rgb;
+  out float deeper;
   out float scalar;
   out vec2 uv;
   void main() {
     gl_Position = toClip * vec4(position, 1.0);
     gl_PointSize = max(2.0 * radius * pixelsPerUnit / gl_Position.w, 1.5);
+    deeper = bulge * radius / (gl_Position.w * gl_Position.w); // in depth, at a splat's rim
     n = rotation * normal; rgb = color; scalar = value; uv = place;
   }`;
 
-const SURFACE_FRAGMENT = `#version 300 es
+const surfaceFragment = (splats) => `#version 300 es
+  ${splats ? "#define SPLAT" : ""}
   precision highp float;
   in vec3 n, rgb;
+  in float deeper;
   in float scalar;
   in vec2 uv;
   uniform int kind;                              // 0 plain, 1 colours, 2 numbers, 3 colours with a checker
-  uniform bool splat, zeroLine;
+  uniform bool zeroLine;
   uniform vec3 plain;
   uniform vec2 limits;
   uniform sampler2D table;
   out vec4 result;
   ${LIGHT}
   void main() {
-    if (splat && length(gl_PointCoord - 0.5) > 0.5) discard;
+    #ifdef SPLAT // a disc that bulges: where discs overlap, each pixel goes to the nearest centre
+      float away = 2.0 * length(gl_PointCoord - 0.5);
+      if (away > 1.0) discard;
+      gl_FragDepth = gl_FragCoord.z + deeper * away * away;
+    #endif
     vec3 albedo = plain;
     if (kind == 1 || kind == 3) albedo = rgb;
     if (kind == 3) {
@@ -98,51 +105,6 @@ class Camera {
   scale(factor) { this.zoom = Math.min(40, Math.max(0.2, this.zoom * factor)); this.changed(); }
   copy(other) { Object.assign(this, { azimuth: other.azimuth, elevation: other.elevation, zoom: other.zoom, pan: [...other.pan] }); this.changed(); }
   changed() { for (const viewer of this.viewers) viewer.redraw(); }
-}
-
-// Triangles with a normal at every corner: smooth over the surface, apart where faces meet at a crease. A corner
-// at a crease gets a vertex of its own; `origin` says which of the shape's vertices each drawn one is.
-function withNormals(positions, faces) {
-  const count = positions.length / 3, weighted = faceNormals(positions, faces), smooth = new Float32Array(positions.length);
-  for (let i = 0; i < faces.length; i++) for (let a = 0; a < 3; a++) smooth[3 * faces[i] + a] += weighted[i - (i % 3) + a];
-  const cosine = (u, i, v, j) => {
-    const lengths = Math.hypot(u[i], u[i + 1], u[i + 2]) * Math.hypot(v[j], v[j + 1], v[j + 2]);
-    return (u[i] * v[j] + u[i + 1] * v[j + 1] + u[i + 2] * v[j + 2]) / (lengths || 1);
-  };
-  const around = new Map(); // the faces about each vertex where one leans so much that there may be a crease
-  for (let i = 0; i < faces.length; i++) if (cosine(smooth, 3 * faces[i], weighted, i - (i % 3)) < Math.cos(CREASE / 2)) around.set(faces[i], []);
-  for (let i = 0; i < faces.length; i++) around.get(faces[i])?.push(i - (i % 3));
-  const corners = new Uint32Array(faces), extra = [], extraNormals = [];
-  for (let i = 0; i < faces.length; i++) {
-    const alike = around.get(faces[i])?.filter((f) => cosine(weighted, f, weighted, i - (i % 3)) > Math.cos(CREASE));
-    if (!alike?.length) continue;
-    corners[i] = count + extra.length;
-    extra.push(faces[i]);
-    for (let a = 0; a < 3; a++) extraNormals.push(alike.reduce((sum, f) => sum + weighted[f + a], 0));
-  }
-  const origin = new Uint32Array(count + extra.length).map((_, i) => (i < count ? i : extra[i - count]));
-  const normals = new Float32Array(3 * origin.length);
-  normals.set(smooth);
-  normals.set(extraNormals, smooth.length);
-  for (let v = 0; v < normals.length; v += 3) {
-    const length = Math.hypot(normals[v], normals[v + 1], normals[v + 2]) || 1;
-    for (let a = 0; a < 3; a++) normals[v + a] /= length;
-  }
-  return { corners, normals, origin };
-}
-
-// Normals of triangles, three numbers each, as long as twice the area.
-function faceNormals(p, faces) {
-  const out = new Float32Array(faces.length);
-  for (let f = 0; f < faces.length; f += 3) {
-    const [a, b, c] = [3 * faces[f], 3 * faces[f + 1], 3 * faces[f + 2]];
-    const ux = p[b] - p[a], uy = p[b + 1] - p[a + 1], uz = p[b + 2] - p[a + 2];
-    const vx = p[c] - p[a], vy = p[c + 1] - p[a + 1], vz = p[c + 2] - p[a + 2];
-    out[f] = uy * vz - uz * vy;
-    out[f + 1] = uz * vx - ux * vz;
-    out[f + 2] = ux * vy - uy * vx;
-  }
-  return out;
 }
 
 class Viewer {
@@ -216,7 +178,7 @@ class Viewer {
 
   upload() {
     const gl = this.gl;
-    this.surface = program(gl, SURFACE_VERTEX, SURFACE_FRAGMENT, ["position", "normal", "color", "value", "radius", "place"]);
+    this.surface = program(gl, SURFACE_VERTEX, surfaceFragment(!this.geometry.corners), ["position", "normal", "color", "value", "radius", "place"]);
     this.ball = program(gl, MARKER_VERTEX, MARKER_FRAGMENT, ["position"]);
     this.buffers = {};
     this.store("position", this.gather(this.shape.positions, 3));
@@ -288,10 +250,11 @@ class Viewer {
     const w = rows[2].map((x, i) => (i === 3 ? DISTANCE - x : -x)), near = 0.05, far = 2 * DISTANCE;
     const zoomed = [zoom / aspect, zoom];
     const clip = [0, 1].map((a) => rows[a].map((x, i) => zoomed[a] * (DISTANCE * x + slide[a] * w[i])));
-    clip.push(w.map((x, i) => ((far + near) * x - (i === 3 ? 2 * far * near : 0)) / (far - near)), w);
+    const depthSlope = (2 * far * near) / (far - near); // clip z / w = constant - depthSlope / w
+    clip.push(w.map((x, i) => ((far + near) * x) / (far - near) - (i === 3 ? depthSlope : 0)), w);
     const matrix = new Float32Array(16);
     clip.forEach((row, i) => row.forEach((x, j) => { matrix[4 * j + i] = x; })); // WebGL wants columns
-    return { r, scale, zoomed, slide, width, height, clip, matrix };
+    return { r, scale, zoomed, slide, width, height, depthSlope, clip, matrix };
   }
 
   redraw() {
@@ -329,7 +292,7 @@ class Viewer {
     gl.uniformMatrix3fv(uniform.rotation, false, new Float32Array([r[0], r[3], r[6], r[1], r[4], r[7], r[2], r[5], r[8]]));
     gl.uniform1f(uniform.pixelsPerUnit, 0.5 * pose.zoomed[1] * DISTANCE * pose.scale * height);
     gl.uniform1i(uniform.kind, { plain: 0, color: 1, scalar: 2, checker: 3 }[look.kind]);
-    gl.uniform1i(uniform.splat, this.geometry.corners ? 0 : 1);
+    gl.uniform1f(uniform.bulge, 0.25 * pose.scale * pose.depthSlope); // half a radius, and depth is half of clip z / w
     gl.uniform1i(uniform.zeroLine, look.zeroLine ? 1 : 0);
     gl.uniform3f(uniform.plain, 0.82, 0.83, 0.85);
     gl.uniform2fv(uniform.limits, look.limits || [0, 1]);
@@ -388,42 +351,7 @@ class Viewer {
     const onScreen = [(2 * x) / pose.width - 1, 1 - (2 * y) / pose.height];
     const ray = back([...onScreen.map((value, a) => (value / zoomed[a] - slide[a]) / DISTANCE), -1]);
     const eye = back([0, 0, DISTANCE]).map((value, a) => value + this.centre[a]);
-    return this.shape.faces ? this.pickFace(eye, ray) : this.pickPoint(eye, ray);
-  }
-
-  pickFace([ox, oy, oz], [dx, dy, dz]) {
-    const { positions: p, faces } = this.shape;
-    const LEAK = 1e-6; // a ray through an edge must not slip between its two faces
-    let best = Infinity, vertex = -1;
-    for (let f = 0; f < faces.length; f += 3) { // Moeller and Trumbore 1997
-      const a = 3 * faces[f], b = 3 * faces[f + 1], c = 3 * faces[f + 2];
-      const ux = p[b] - p[a], uy = p[b + 1] - p[a + 1], uz = p[b + 2] - p[a + 2];
-      const vx = p[c] - p[a], vy = p[c + 1] - p[a + 1], vz = p[c + 2] - p[a + 2];
-      const px = dy * vz - dz * vy, py = dz * vx - dx * vz, pz = dx * vy - dy * vx, volume = ux * px + uy * py + uz * pz;
-      if (volume === 0) continue;
-      const tx = ox - p[a], ty = oy - p[a + 1], tz = oz - p[a + 2], s = (tx * px + ty * py + tz * pz) / volume;
-      if (s < -LEAK || s > 1 + LEAK) continue;
-      const qx = ty * uz - tz * uy, qy = tz * ux - tx * uz, qz = tx * uy - ty * ux, t = (dx * qx + dy * qy + dz * qz) / volume;
-      if (t < -LEAK || s + t > 1 + LEAK) continue;
-      const along = (vx * qx + vy * qy + vz * qz) / volume;
-      if (along > 0 && along < best) {
-        best = along;
-        vertex = faces[f + (1 - s - t >= s && 1 - s - t >= t ? 0 : s >= t ? 1 : 2)]; // the nearest corner
-      }
-    }
-    return vertex;
-  }
-
-  pickPoint([ox, oy, oz], [dx, dy, dz]) {
-    const { positions: p, radii } = this.shape, square = dx * dx + dy * dy + dz * dz;
-    let best = Infinity, vertex = -1;
-    for (let i = 0; i < radii.length; i++) {
-      const x = p[3 * i] - ox, y = p[3 * i + 1] - oy, z = p[3 * i + 2] - oz, along = (x * dx + y * dy + z * dz) / square;
-      const away = Math.hypot(x - along * dx, y - along * dy, z - along * dz) / radii[i];
-      const rank = along * Math.sqrt(square) + radii[i] * away; // of overlapping discs, the one hit nearest its centre
-      if (along > 0 && away < 1 && rank < best) { best = rank; vertex = i; }
-    }
-    return vertex;
+    return (this.shape.faces ? hitFace : hitPoint)(this.shape, eye, ray);
   }
 
   // Mouse, touch and keyboard. A click that does not drag is sent on as a "pick" event.
@@ -491,13 +419,4 @@ function program(gl, vertex, fragment, attributes) {
     uniform[name] = gl.getUniformLocation(made, name);
   }
   return { program: made, uniform, at: Object.fromEntries(attributes.map((name, i) => [name, i])) };
-}
-
-function multiply(a, b) {
-  return [0, 1, 2].flatMap((i) => [0, 1, 2].map((j) => a[3 * i] * b[j] + a[3 * i + 1] * b[3 + j] + a[3 * i + 2] * b[6 + j]));
-}
-
-function about([x, y, z], angle) { // Rodrigues' formula
-  const c = Math.cos(angle), s = Math.sin(angle), t = 1 - c;
-  return [t * x * x + c, t * x * y - s * z, t * x * z + s * y, t * x * y + s * z, t * y * y + c, t * y * z - s * x, t * x * z - s * y, t * y * z + s * x, t * z * z + c];
 }

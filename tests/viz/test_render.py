@@ -174,9 +174,13 @@ def test_creases_stay_sharp_and_round_things_round(sides):
     box = trimesh.creation.box(sides)
     corners = corner_normals(np.array(box.vertices), np.array(box.faces))
     assert np.allclose(corners, np.array(box.face_normals)[:, None])
+    apart = np.array(box.vertices)[np.array(box.faces)].reshape(-1, 3)  # every face with vertices of its own
+    assert np.allclose(corner_normals(apart, np.arange(36).reshape(-1, 3)), corners)
     ball = sphere(3)
     corners = corner_normals(ball.vertices.numpy(), ball.faces.numpy())
-    assert np.einsum("fcd,fcd->fc", corners, ball.vertices.numpy()[ball.faces.numpy()]).min() > 0.999
+    places = ball.vertices.numpy()[ball.faces.numpy()]
+    assert np.einsum("fcd,fcd->fc", corners, places).min() > 0.999
+    assert np.allclose(corner_normals(places.reshape(-1, 3), np.arange(places.size // 3).reshape(-1, 3)), corners)
 
 
 def test_rotation_invariance_of_a_picture():

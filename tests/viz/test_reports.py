@@ -20,7 +20,7 @@ from geospec.errors import ArgumentError
 from geospec.shapes.cloud import PointCloud
 from geospec.viz.basis_page import ticks
 from geospec.viz.match_page import verdict
-from geospec.viz.page import number_text, safe_json
+from geospec.viz.page import SCRIPTS, number_text, safe_json
 
 VIZ = Path(viz.__file__).parent
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"' onload='x"
@@ -97,6 +97,17 @@ def test_match_report_embeds_what_it_was_given(tmp_path):
     }
 
 
+def test_a_measured_error_is_shown_as_it_is(tmp_path):
+    match = sample_match()
+    error = torch.linspace(0, 30, match.target.n_points)
+    seen, data = read(viz.match_report(match, tmp_path / "m.html", error=error, ground_truth=match.target_to_source))
+    assert np.array_equal(array(data, "error"), error.numpy())
+    assert "along the surface, % of the root of the source's area" in seen.words
+    assert "15" in seen.words  # mean and median
+    with pytest.raises(ArgumentError, match="error: wanted one number per target vertex, 96"):
+        viz.match_report(match, tmp_path / "m.html", error=error[1:])
+
+
 def test_round_trip_numbers_are_percent_of_the_diagonal(tmp_path):
     match = sample_match()
     _, data = read(viz.match_report(match, tmp_path / "m.html"))
@@ -145,7 +156,7 @@ def test_pages_fetch_nothing(tmp_path, kind):
     policy = next(a["content"] for tag, a in seen.tags if tag == "meta" and a.get("http-equiv") == "Content-Security-Policy")
     assert "default-src 'none'" in policy
     assert "http" not in policy
-    script = (VIZ / "viewer.js").read_text() + (VIZ / "report.js").read_text() + (VIZ / "style.css").read_text()
+    script = "".join((VIZ / name).read_text() for name in (*SCRIPTS, "style.css"))
     assert not re.search(r"https?:|fetch\(|XMLHttpRequest|import\(|url\(|eval\(|innerHTML|insertAdjacent", script)
 
 
@@ -255,14 +266,14 @@ NODE = shutil.which("node")
 
 def run_node(script: str, tmp_path: Path) -> str:
     path = tmp_path / "check.js"
-    path.write_text((VIZ / "viewer.js").read_text() + script)
+    path.write_text("".join((VIZ / name).read_text() for name in SCRIPTS[:2]) + script)
     done = subprocess.run([NODE, path], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 @pytest.mark.skipif(NODE is None, reason="needs node")
-@pytest.mark.parametrize("name", ["viewer.js", "report.js"])
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_scripts_parse(name):
     assert subprocess.run([NODE, "--check", VIZ / name], capture_output=True, timeout=60).returncode == 0
 
