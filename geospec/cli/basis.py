@@ -99,7 +99,7 @@ def _write(
     if output is not None:
         vertex_map = getattr(shape, "vertex_map", None)
         stored = basis if vertex_map is None else in_file_order(basis, vertex_map)
-        if output.suffix.lower() == ".npz":
+        if output.suffix == ".npz":
             write_arrays(output, modes=stored.modes, eigenvalues=stored.eigenvalues, measure=stored.measure)
         else:
             stored.save(output)

@@ -108,10 +108,11 @@ def run(
 
 
 def _numbers(found: Match, true_map: Tensor | None) -> dict[str, Any]:
-    """What the map is like; the geodesic error in hundredths of the root of the source's area, where the truth is known."""
+    """Sizes, and where the truth is known the geodesic error, in hundredths of the root of the source's area."""
     import geospec
 
-    numbers: dict[str, Any] = {"functional_map": list(found.functional_map.shape), "mean_confidence": float(found.confidence.mean())}
+    sizes = {"n_source": found.source.n_points, "n_target": found.target.n_points}
+    numbers: dict[str, Any] = {**sizes, "functional_map": list(found.functional_map.shape)}
     if true_map is not None:
         errors = geospec.maps.geodesic_error(found.target_to_source, true_map, found.source)
         numbers["error"] = {"mean": float(errors.mean()), "median": float(errors.median()), "points": len(errors)}
@@ -120,7 +121,11 @@ def _numbers(found: Match, true_map: Tensor | None) -> dict[str, Any]:
 
 def _tell(voice: Voice, found: Match, result: dict[str, Any]) -> None:
     voice.say("map", "{} x {} functional map, {:.2f} s".format(*result["functional_map"], result["seconds"]))
-    voice.say("confidence", f"{result['mean_confidence']:.2f} on average, from 0 to 1")
+    numbers = found.record["numbers"]
+    voice.say(
+        "quality",
+        f"confidence {numbers['mean_confidence']:.2f} on average, {100 * numbers['coverage']:.0f} % of the source's area reached",
+    )
     if "error" in result:
         voice.say(
             "error", "mean {mean:.2f}, median {median:.2f} (geodesic, in hundredths of the root of the area)".format(**result["error"])

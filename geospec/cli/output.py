@@ -37,7 +37,7 @@ def check_output(option: str, path: Path | None, suffixes: tuple[str, ...], inpu
     """
     if path is None:
         return
-    if path.suffix.lower() not in suffixes:
+    if path.suffix not in suffixes:
         raise ArgumentError(problem(option, f"a file that ends in {' or '.join(suffixes)}", str(path)))
     if path.is_dir():
         raise ArgumentError(problem(option, "a file", f"the folder {path}"))
@@ -99,18 +99,16 @@ class Voice:
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
-        """A bar for each stage on standard error; silent unless that is a terminal. A total of 0 means unknown."""
+        """A bar on standard error that names the stage; silent unless that is a terminal. A total of 0 means unknown."""
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bars
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        tasks: dict[str, Any] = {}
         with Bars(*columns, console=self._bars, transient=True, disable=not self._bars.is_terminal) as bars:
+            bar = bars.add_task("reading")
 
             def advance(stage: str, done: int, total: int) -> None:
-                if stage not in tasks:
-                    tasks[stage] = bars.add_task(stage)
-                bars.update(tasks[stage], completed=done, total=total or None)
+                bars.update(bar, description=stage, completed=done, total=total or None)
 
             yield advance
 

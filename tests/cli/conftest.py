@@ -39,9 +39,9 @@ def run(capsys):
 
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory):
-    """A folder with ``a.off`` and ``b.ply``: one surface of 642 vertices, numbered differently; ``truth.txt`` maps b to a."""
+    """A folder with ``a.off`` and ``b.ply``: one surface of 162 vertices, numbered differently; ``truth.txt`` maps b to a."""
     folder = tmp_path_factory.mktemp("shapes")
-    mesh = bumpy_sphere(3)
+    mesh = bumpy_sphere(2)
     other, order = permuted(mesh, seed=1)
     geospec.save(mesh, folder / "a.off")
     geospec.save(other, folder / "b.ply")

@@ -26,7 +26,7 @@ def test_npz_holds_the_basis_of_the_file(run, shapes, tmp_path):
         np.testing.assert_array_equal(value, getattr(expected, name).numpy())
     told = json.loads(done.out)
     assert told["k"] == 20
-    assert told["n"] == 642
+    assert told["n"] == 162
     assert told["eigenvalues"] == expected.eigenvalues.tolist()
     assert told["output"] == str(tmp_path / "basis.npz")
     assert "wrote" in done.err
@@ -35,7 +35,7 @@ def test_npz_holds_the_basis_of_the_file(run, shapes, tmp_path):
 def test_safetensors_loads_as_a_basis(run, shapes, tmp_path):
     assert run("basis", shapes / "a.off", "-k", 8, "-o", tmp_path / "b.safetensors", "--kind", "cotangent").code == 0
     basis = LaplaceBasis.load(tmp_path / "b.safetensors")
-    assert (basis.n, basis.k, basis.options["kind"]) == (642, 8, "cotangent")
+    assert (basis.n, basis.k, basis.options["kind"]) == (162, 8, "cotangent")
 
 
 def test_pictures(run, shapes, tmp_path):
