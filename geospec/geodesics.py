@@ -106,7 +106,7 @@ class HeatGeodesics:
     def _factor(self, mesh: Mesh, time_scale: float) -> None:
         from scipy.sparse.csgraph import connected_components
 
-        stiffness, mass = laplacian(mesh.to("cpu", torch.float64)).to_scipy()
+        stiffness, mass = laplacian(_detached(mesh)).to_scipy()
         self._gradient, areas = _gradient(mesh)
         self._divergence = self._gradient.multiply(np.repeat(areas, 3)[:, None]).T.tocsr()
         time = time_scale * float(_graph(mesh).data.mean()) ** 2
@@ -182,7 +182,7 @@ def _graph(shape: Mesh | PointCloud) -> scipy.sparse.csr_matrix:
     if isinstance(shape, Mesh):
         edges = shape.edges.cpu().numpy()
     else:
-        matrix = scipy.sparse.triu(laplacian(shape).to_scipy()[0], k=1).tocoo()
+        matrix = scipy.sparse.triu(laplacian(_detached(shape)).to_scipy()[0], k=1).tocoo()
         edges = np.stack([matrix.row, matrix.col], axis=1)
     points = _points(shape)
     lengths = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)
@@ -193,7 +193,15 @@ def _graph(shape: Mesh | PointCloud) -> scipy.sparse.csr_matrix:
 def _factorised(matrix):
     from scipy.sparse.linalg import splu
 
-    return splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    try:
+        return splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    except RuntimeError as cause:  # SuperLU's word for a singular matrix
+        raise ShapeError(problem("shape", "a surface with area", f"a singular system ({cause})", "see the shape's report")) from cause
+
+
+def _detached(shape: Mesh | PointCloud) -> Mesh | PointCloud:
+    points = shape.points.detach().double().cpu()
+    return Mesh(points, shape.faces.cpu()) if isinstance(shape, Mesh) else PointCloud(points)
 
 
 def _points(shape: Mesh | PointCloud) -> Array:

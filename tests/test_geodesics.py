@@ -183,6 +183,21 @@ def test_real_scans(shared_data, name):
     assert ((heat - edges)[reached].abs().mean() / edges[reached].mean()).item() < 0.15
 
 
+@pytest.mark.parametrize("method", ["heat", "dijkstra"])
+def test_vertices_that_require_gradients(method):
+    for shape in (icosphere(1), sphere_cloud(100)):
+        followed = type(shape)(shape.points.clone().requires_grad_(), *([shape.faces] if isinstance(shape, Mesh) else []))
+        found = geodesic_distances(followed, 0, method=method)
+        assert not found.requires_grad
+        torch.testing.assert_close(found, geodesic_distances(shape, 0, method=method))
+
+
+def test_a_surface_without_area_is_refused():
+    line = Mesh(torch.tensor([[0.0, 0, 0], [1, 0, 0], [2, 0, 0]]), torch.tensor([[0, 1, 2]]))
+    with pytest.raises(ShapeError, match="a surface with area"):
+        geodesic_distances(line, 0)
+
+
 def test_refusals(monkeypatch):
     mesh = icosphere(1)
     with pytest.raises(ArgumentError, match="method: wanted one of"):

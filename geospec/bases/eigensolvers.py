@@ -117,7 +117,12 @@ def _block_krylov(stiffness, root: Array, k: int) -> tuple[Array, Array]:
 
     n, shift = len(root), _shift(stiffness, root**2)
     shifted = (stiffness + diags(shift * root**2)).tocsc()
-    factor = splu(shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    try:
+        factor = splu(shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    except RuntimeError as cause:  # SuperLU's word for a singular matrix
+        raise ConvergenceError(
+            f"eigenpairs of {n} points: the shifted stiffness does not factor ({cause}); is it semi-definite?"
+        ) from cause
     scale = np.sqrt(shift) * root[:, None]
     random = np.random.default_rng(0)
     width = int(np.clip(k // 12, 4, 32))

@@ -132,6 +132,14 @@ def test_pieces_are_solved_exactly():
     assert (lives_on.sum(dim=0) == 1).all()
 
 
+def test_a_thin_piece_has_more_modes_than_its_area_promises():
+    strip = grid(200, 2, width=20, height=0.01)
+    away = Mesh(strip.vertices + 3, strip.faces)
+    expected = torch.cat([LaplaceBasis.fit(piece, 30).eigenvalues for piece in (icosphere(2), strip)]).sort().values[:30]
+    assert expected[20] < 6, "the strip has sixteen of the first twenty-one modes"
+    torch.testing.assert_close(LaplaceBasis.fit(disjoint_union(icosphere(2), away), 30).eigenvalues, expected, rtol=1e-8, atol=1e-9)
+
+
 def test_more_pieces_than_modes():
     specks = disjoint_union(*[Mesh(icosphere(0).vertices + 3 * i, icosphere(0).faces) for i in range(12)])
     basis = LaplaceBasis.fit(specks, 5)
@@ -171,7 +179,7 @@ def star(legs, length):
     return scipy.sparse.diags(np.asarray(adjacency.sum(axis=1)).ravel()) - adjacency, spectrum
 
 
-@pytest.mark.parametrize(("legs", "length", "k"), [(40, 30, 45), (40, 30, 100), (12, 100, 30), (1200, 1, 50)])
+@pytest.mark.parametrize(("legs", "length", "k"), [(8, 300, 8), (12, 100, 8), (20, 100, 16), (40, 30, 100), (1200, 1, 50)])
 def test_multiple_eigenvalues_are_all_found(legs, length, k):
     """Far more copies than a block of the iteration has columns."""
     stiffness, spectrum = star(legs, length)
@@ -212,6 +220,15 @@ def test_a_failure_to_converge_is_told(monkeypatch):
         LaplaceBasis.fit(bumpy_sphere(4), 20)
 
 
+def test_a_singular_pencil_is_told():
+    import scipy.sparse
+
+    n = 500
+    negative = scipy.sparse.diags([-np.ones(n - 1), np.zeros(n), -np.ones(n - 1)], [-1, 0, 1])
+    with pytest.raises(ConvergenceError, match="does not factor"):
+        eigensolvers.smallest_eigenpairs(negative, np.ones(n), 5)
+
+
 def test_wrong_pairs_are_refused():
     stiffness, mass = laplacian(bumpy_sphere(2)).to_scipy()
     with pytest.raises(ConvergenceError, match="residual .* of mode"):
@@ -226,6 +243,15 @@ def test_slivers_and_tiny_masses():
     vertices[a] = vertices[b] + 1e-9
     basis = LaplaceBasis.fit(Mesh(vertices, mesh.faces), 20)
     torch.testing.assert_close(basis.eigenvalues, LaplaceBasis.fit(mesh, 20).eigenvalues, rtol=0.05, atol=1e-6)
+
+
+def test_scaled_is_the_basis_of_the_scaled_shape():
+    mesh = bumpy_sphere(2)
+    scaled, direct = LaplaceBasis.fit(mesh, 8).scaled(3.0), LaplaceBasis.fit(Mesh(3 * mesh.vertices, mesh.faces), 8)
+    for name in ("modes", "measure", "eigenvalues"):
+        torch.testing.assert_close(getattr(scaled, name), getattr(direct, name), rtol=1e-6, atol=1e-9)
+    with pytest.raises(ArgumentError, match="factor"):
+        scaled.scaled(0.0)
 
 
 def test_refusals():
