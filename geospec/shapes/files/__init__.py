@@ -87,8 +87,8 @@ def load(
     if dtype not in (torch.float32, torch.float64):
         raise ArgumentError(problem("dtype", "torch.float32 or torch.float64", dtype))
     path = Path(path)
-    suffix = _known_suffix(path, FileFormatError)
     data = _bytes_of(path)
+    suffix = _known_suffix(path, FileFormatError)
     try:
         if suffix == ".npz":
             shape = read_npz(str(path), data).to(dtype=dtype)
@@ -96,6 +96,8 @@ def load(
             shape = _shape(str(path), _FORMATS[suffix].read(str(path), data), dtype, triangulate)
     except ShapeError as cause:
         raise ShapeError(f"{path}: {cause}") from None
+    if shape.n_points == 0:
+        raise FileFormatError(problem(str(path), "at least one vertex", "none"))
     if not repair:
         return shape
     if isinstance(shape, PointCloud):

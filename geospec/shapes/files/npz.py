@@ -21,10 +21,9 @@ def read_npz(name: str, data: bytes) -> Mesh | PointCloud:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as cause:
-        raise FileFormatError(
-            problem(name, "a NumPy archive of plain arrays", str(cause).splitlines()[0], "the file may be truncated")
-        ) from cause
+    except (ValueError, OSError, EOFError, KeyError, NotImplementedError, MemoryError, zipfile.BadZipFile, zlib.error) as cause:
+        got = f"{type(cause).__name__}: {cause}".splitlines()[0]
+        raise FileFormatError(problem(name, "a NumPy archive of plain arrays", got, "the file may be truncated")) from cause
     if {"vertices", "faces"} <= arrays.keys():
         vertex_map = None
         if {"to_file", "from_file"} <= arrays.keys():

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import FileFormatError, problem
 from .contents import Contents, Polygons
-from .text import normal_lines, read_numbers, without_comments, write_rows
+from .text import as_integers, normal_lines, read_numbers, without_comments, write_rows
 
 _LINES = {key: re.compile(rb"^[ \t]*%s[ \t]+(.*)$" % key.encode(), re.MULTILINE) for key in ("v", "vn", "f")}
 
@@ -33,7 +33,7 @@ def read_obj(name: str, data: bytes) -> Contents:
 def _faces(name: str, data: bytes, n: int) -> Polygons:
     # Of "corner/texture/normal" the corner is kept.
     table = read_numbers(name, re.sub(rb"/\S*", b"", b"\n".join(_LINES["f"].findall(data))))
-    corners = table.values.astype(np.int64)
+    corners = as_integers(name, "corners", table.values)
     if (corners == 0).any():
         raise FileFormatError(problem(name, "corners counted from 1", "corner 0"))
     if (corners < 0).any():

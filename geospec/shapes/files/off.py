@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import FileFormatError, problem
 from .contents import Contents, Polygons
-from .text import NumberTable, normal_lines, read_numbers, without_comments, write_rows
+from .text import NumberTable, as_integers, normal_lines, read_numbers, without_comments, write_rows
 
 # Some collections glue the counts to the keyword ("OFF490 518 0"), so no blank is asked for after it.
 _KEYWORD = re.compile(rb"\s*(?P<kind>(?:ST)?C?N?4?n?)OFF(?P<binary>[ \t]+BINARY)?")
@@ -26,7 +26,7 @@ def read_off(name: str, data: bytes) -> Contents:
     table = read_numbers(name, data[keyword.end() :])
     if len(table) == 0 or table.width[0] < 2:
         raise FileFormatError(problem(name, "the numbers of vertices and faces after OFF", "nothing", "the file may be truncated"))
-    n, f = (int(count) for count in table.values[:2])
+    n, f = as_integers(name, "counts", table.values[:2]).tolist()
     if n < 0 or f < 0 or len(table) < 1 + n + f:
         raise FileFormatError(problem(name, f"{n} vertices and {f} faces", f"{len(table) - 1} lines", "the file may be truncated"))
     vertices = table.columns(name, "vertex", slice(1, 1 + n), 6 if "N" in kind else 3)
@@ -35,12 +35,12 @@ def read_off(name: str, data: bytes) -> Contents:
 
 def _faces(name: str, table: NumberTable, rows: slice) -> Polygons:
     start, width = table.start[rows], table.width[rows]
-    sizes = table.values[start].astype(np.int64)
+    sizes = as_integers(name, "numbers of corners", table.values[start])
     if (short := width <= sizes).any() or (sizes < 0).any():
         row = int((short | (sizes < 0)).argmax())
         raise FileFormatError(problem(name, f"{sizes[row]} corners in face {row}", int(width[row]) - 1, "the file may be truncated"))
     within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return Polygons(sizes, table.values[np.repeat(start + 1, sizes) + within].astype(np.int64))
+    return Polygons(sizes, as_integers(name, "corners", table.values[np.repeat(start + 1, sizes) + within]))
 
 
 def write_off(contents: Contents) -> bytes:

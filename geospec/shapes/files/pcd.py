@@ -16,8 +16,8 @@ def read_pcd(name: str, data: bytes) -> Contents:
     """Points and, where present, ``normal_x normal_y normal_z``; other fields are passed over."""
     header, body = _read_header(name, data)
     fields = header["FIELDS"]
-    counts = [int(count) for count in header.get("COUNT", ["1"] * len(fields))]
-    points = int(header["POINTS"][0]) if "POINTS" in header else int(header["WIDTH"][0]) * int(header["HEIGHT"][0])
+    counts = [int(count) for count in header["COUNT"]]
+    points = int(header["POINTS"][0])
     if not {"x", "y", "z"} <= set(fields):
         raise FileFormatError(problem(name, "the fields x, y and z", " ".join(fields)))
     encoding = header["DATA"][0]
@@ -49,10 +49,12 @@ def _read_header(name: str, data: bytes) -> tuple[dict[str, list[str]], bytes]:
             header[words[0]] = words[1:]
         at = end + 1
     n = len(header.get("FIELDS", []))
-    sizes_known = header["DATA"] == ["ascii"] or len(header.get("SIZE", [])) == len(header.get("TYPE", [])) == n
-    numbers = [header.get(key, ["1"]) for key in ("WIDTH", "HEIGHT", "POINTS")] + [header.get("COUNT", ["1"] * n)]
-    if not sizes_known or len(numbers[-1]) != n or not all(words and all(word.isdigit() for word in words) for words in numbers):
-        raise FileFormatError(problem(name, "a PCD header with FIELDS, SIZE, TYPE, COUNT and POINTS that agree", " ".join(header)))
+    header.setdefault("COUNT", ["1"] * n)
+    lengths = {"COUNT": n, "POINTS": 1, "DATA": 1} | ({} if header["DATA"] == ["ascii"] else {"SIZE": n, "TYPE": n})
+    wrong = [key for key, length in lengths.items() if len(header.get(key, [])) != length]
+    wrong += [key for key in ("COUNT", "POINTS", "SIZE") if not all(word.isdigit() for word in header.get(key, []))]
+    if n == 0 or wrong:
+        raise FileFormatError(problem(name, "a PCD header with FIELDS, SIZE, TYPE, COUNT, POINTS and DATA that agree", " ".join(header)))
     return header, data[at:]
 
 

@@ -8,12 +8,13 @@ import numpy as np
 
 from ...errors import FileFormatError, problem
 from .contents import Contents, Polygons
-from .text import normal_lines, read_numbers
+from .text import as_integers, normal_lines, read_numbers
 
 _TYPES = {
     **{"char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4", "double": "f8"},
     **{"int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4", "float32": "f4", "float64": "f8"},
 }
+_NUMBERS, _LISTS = {"x", "y", "z", "nx", "ny", "nz"}, {"vertex_indices", "vertex_index"}
 _ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 
 
@@ -45,7 +46,7 @@ def read_ply(name: str, data: bytes) -> Contents:
     if not {"x", "y", "z"} <= vertex.keys():
         raise FileFormatError(problem(name, "an element vertex with x, y and z", ", ".join(columns) or "no element"))
     points = np.stack([stream.take(*vertex[axis]) for axis in "xyz"], axis=1)
-    parts = [_polygons(stream, columns.get("face", {})), _strips(stream, columns.get("tristrips", {}))]
+    parts = [_polygons(name, stream, columns.get("face", {})), _strips(name, stream, columns.get("tristrips", {}))]
     faces = Polygons(np.concatenate([part.sizes for part in parts]), np.concatenate([part.corners for part in parts]))
     normals = None
     if len(faces.sizes) == 0 and {"nx", "ny", "nz"} <= vertex.keys():
@@ -71,6 +72,11 @@ def _read_header(name: str, data: bytes) -> tuple[str, list[_Element], bytes]:
                 elements[-1].properties.append(_Property(word, _TYPES[value], None))
             case ["format" | "element" | "property", *_]:
                 raise FileFormatError(problem(name, "a PLY header", repr(line)))
+    for part in (part for element in elements for part in element.properties):
+        if part.name in _LISTS | _NUMBERS and (part.count is not None) != (part.name in _LISTS):
+            raise FileFormatError(
+                problem(name, f"property {part.name} as a {'list' if part.name in _LISTS else 'number'}", "the other kind")
+            )
     if order not in _ORDERS:
         raise FileFormatError(problem(name, "a format line with one of " + ", ".join(_ORDERS), repr(order)))
     line_end = data.find(b"\n", end)  # \r\n ends with it; a lone \r is not found in binary files
@@ -90,7 +96,7 @@ class _Text:
         return 1
 
     def take(self, places: np.ndarray, kind: str) -> np.ndarray:
-        return self.numbers[places].astype(np.float64 if kind[0] == "f" else np.int64)
+        return self.numbers[places]
 
 
 class _Binary:
@@ -137,7 +143,10 @@ def _starts_of_rows(name: str, stream: _Text | _Binary, element: _Element, at: i
         found = []
         for part in element.properties:
             if part.count is not None:
-                if place + stream.size(part.count) > len(stream) or (length := int(stream.take(np.array(place), part.count))) < 0:
+                if place + stream.size(part.count) > len(stream):
+                    raise _truncated(name, element)
+                length = int(as_integers(name, "lengths of lists", stream.take(np.array([place]), part.count))[0])
+                if length < 0:
                     raise _truncated(name, element)
                 found.append(length)
                 place += stream.size(part.count) + length * stream.size(part.value)
@@ -150,6 +159,8 @@ def _starts_of_rows(name: str, stream: _Text | _Binary, element: _Element, at: i
     lists = [part for part in element.properties if part.count is not None]
     second, first_lengths = walk(at)
     stride = second - at
+    if element.rows > len(stream):  # a header gone wrong must not ask for memory
+        raise _truncated(name, element)
     starts = at + stride * np.arange(element.rows)
     if starts[-1] + stride <= len(stream) and _all_alike(stream, element, starts, first_lengths):
         return (
@@ -186,25 +197,26 @@ def _truncated(name: str, element: _Element) -> FileFormatError:
     )
 
 
-def _list_values(stream: _Text | _Binary, places: np.ndarray, count: str, value: str) -> tuple[np.ndarray, np.ndarray]:
-    sizes = stream.take(places, count)
+def _list_values(name: str, stream: _Text | _Binary, places: np.ndarray, count: str, value: str) -> tuple[np.ndarray, np.ndarray]:
+    sizes = stream.take(places, count).astype(np.int64)  # whole numbers: the walk over the rows has seen them
     within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return sizes, stream.take(np.repeat(places + stream.size(count), sizes) + within * stream.size(value), value)
+    corners = stream.take(np.repeat(places + stream.size(count), sizes) + within * stream.size(value), value)
+    return sizes, as_integers(name, "corners", corners)
 
 
-def _polygons(stream: _Text | _Binary, face: dict[str, tuple]) -> Polygons:
+def _polygons(name: str, stream: _Text | _Binary, face: dict[str, tuple]) -> Polygons:
     column = face.get("vertex_indices", face.get("vertex_index"))
     if column is None:
         return Polygons(np.zeros(0, np.int64), np.zeros(0, np.int64))
-    return Polygons(*_list_values(stream, *column))
+    return Polygons(*_list_values(name, stream, *column))
 
 
-def _strips(stream: _Text | _Binary, tristrips: dict[str, tuple]) -> Polygons:
+def _strips(name: str, stream: _Text | _Binary, tristrips: dict[str, tuple]) -> Polygons:
     """Triangles of strips that -1 separates: each corner after a strip's second closes a triangle, every
     other one turned round. Triangles that name a vertex twice only stitch a strip together and are left out."""
     if "vertex_indices" not in tristrips:
         return Polygons(np.zeros(0, np.int64), np.zeros(0, np.int64))
-    sizes, corners = _list_values(stream, *tristrips["vertex_indices"])
+    sizes, corners = _list_values(name, stream, *tristrips["vertex_indices"])
     joined = np.insert(corners, np.cumsum(sizes), -1)  # rows of the element end a strip too
     place = np.arange(len(joined))
     odd = (place - np.maximum.accumulate(np.where(joined < 0, place, -1))) % 2 == 0

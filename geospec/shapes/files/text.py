@@ -73,6 +73,14 @@ def _first_bad_word(data: bytes) -> str:
     return "text that is no number"
 
 
+def as_integers(name: str, what: str, values: np.ndarray) -> np.ndarray:
+    """Parsed numbers as int64; fractions, NaN and what an index cannot hold are refused."""
+    whole = (values == np.rint(values)) & (np.abs(values) < 2**53)
+    if not whole.all():
+        raise FileFormatError(problem(name, f"whole numbers as {what}", f"{values[~whole][0]:g}"))
+    return values.astype(np.int64)
+
+
 def write_rows(values: np.ndarray, prefix: str = "") -> bytes:
     """Rows of numbers, one a line, each after ``prefix``; floats with the digits that give them back exactly."""
     one = "%d" if values.dtype.kind in "iu" else "%.9g" if values.dtype == np.float32 else "%.17g"
