@@ -98,7 +98,7 @@ def guess_up(points: NDArray[np.float64]) -> str:
     score = {}
     for name, axis, plan in (("y", 1, [0, 2]), ("z", 2, [0, 1])):
         touching = points[points[:, axis] <= low[axis] + 0.04 * size[axis]][:, plan]
-        share = np.prod(np.ptp(touching, axis=0) / np.maximum(size[plan], 1e-12))
+        share = np.prod(np.ptp(touching, axis=0) / np.maximum(size[plan], 1e-12 * (size.max() or 1.0)))
         middle = points[:, plan].mean(axis=0)
         stable = np.all((touching.min(axis=0) <= middle) & (middle <= touching.max(axis=0)))
         score[name] = share * (1.0 if stable else 0.5)

@@ -11,8 +11,8 @@ function withNormals(positions, faces) {
   const first = firstAtPlace(positions), at = faces.map((v) => first[v]);
   for (let i = 0; i < faces.length; i++) for (let a = 0; a < 3; a++) smooth[3 * at[i] + a] += weighted[i - (i % 3) + a];
   const cosine = (u, i, v, j) => {
-    const lengths = Math.hypot(u[i], u[i + 1], u[i + 2]) * Math.hypot(v[j], v[j + 1], v[j + 2]);
-    return (u[i] * v[j] + u[i + 1] * v[j + 1] + u[i + 2] * v[j + 2]) / (lengths || 1);
+    const squares = (u[i] ** 2 + u[i + 1] ** 2 + u[i + 2] ** 2) * (v[j] ** 2 + v[j + 1] ** 2 + v[j + 2] ** 2);
+    return (u[i] * v[j] + u[i + 1] * v[j + 1] + u[i + 2] * v[j + 2]) / (Math.sqrt(squares) || 1);
   };
   const around = new Map(); // the faces about each vertex where one leans so much that there may be a crease
   for (let i = 0; i < faces.length; i++) if (cosine(smooth, 3 * at[i], weighted, i - (i % 3)) < Math.cos(CREASE / 2)) around.set(at[i], []);
@@ -30,7 +30,7 @@ function withNormals(positions, faces) {
   for (let v = 0; v < smooth.length; v++) normals[v] = smooth[3 * first[Math.floor(v / 3)] + (v % 3)];
   normals.set(extraNormals, smooth.length);
   for (let v = 0; v < normals.length; v += 3) {
-    const length = Math.hypot(normals[v], normals[v + 1], normals[v + 2]) || 1;
+    const length = Math.sqrt(normals[v] ** 2 + normals[v + 1] ** 2 + normals[v + 2] ** 2) || 1;
     for (let a = 0; a < 3; a++) normals[v + a] /= length;
   }
   return { corners, normals, origin };

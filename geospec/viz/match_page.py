@@ -29,11 +29,11 @@ EXPLAINED = {
     "k": ("modes (k)", ""),
     "k_initial": ("modes of the first map (k_initial)", ""),
     "seconds": ("seconds, stage by stage", ""),
-    "error_mean": ("Mean error, %", ""),
-    "error_median": ("Median error, %", ""),
+    "error_mean": ("mean", ""),
+    "error_median": ("median", ""),
 }
 
-HOW_TO_READ = """<section><h2>How to read this</h2>
+HOW_TO_READ = """<section class="prose"><h2>How to read this</h2>
 <p><b>Equal colours mean corresponding places.</b> Each point of the target takes the colour of its image on the source. Where colours
 flow as smoothly as on the source, the map is smooth; a patch of a foreign hue is a wrong patch; two halves in
 exchanged colours are a left-right mix-up.</p>
@@ -99,7 +99,8 @@ def match_report(
     body = f"""{_header(match, names, pull, confidence)}
 {page.stage()}
 {picking}
-<div class="columns"><div>{_matrix(page, _floats(match.functional_map))}</div>{_tables(match.record, numbers)}</div>"""
+<div class="columns"><div>{_matrix(page, _floats(match.functional_map))}</div>{_tables(match.record, numbers)}</div>
+{HOW_TO_READ}"""
     return page.write(path, f"{names[0]} to {names[1]}: correspondence", body)
 
 
@@ -185,7 +186,7 @@ def _error_look(page: Page, error: NDArray, n: int, numbers: dict[str, Any], way
     note = f"Distance on the source, {way}, between a target point's image and its true image. Grey where the truth is unknown."
     page.look("Error", note, {"target": page.scalar(error, "error", "error", (0, top), unit)})
     if len(known):
-        numbers["error against the truth"] = {"measured": f"{way}, {unit}", "error_mean": known.mean(), "error_median": np.median(known)}
+        numbers[f"error {way}, {unit}"] = {"error_mean": known.mean(), "error_median": np.median(known)}
     return [("Error, %", "target", "error")]
 
 
@@ -224,11 +225,11 @@ def _matrix(page: Page, functional_map: NDArray) -> str:
     page.array("functional_map", functional_map)
     page.extra["matrix"] = {"values": "functional_map", "rows": rows, "columns": columns, "limit": limit or 1.0, "table": "table.diverging"}
     return f"""<section><h2>Functional map C</h2>
-<div class="axis"><span>source modes, coarse → fine</span><span>blue −{limit:.2g} · white 0 · orange {limit:.2g}</span></div>
+<div class="axis"><span>source modes →</span><span>blue −{limit:.2g} · white 0 · orange {limit:.2g}</span></div>
 <div class="matrix"><div class="matrix-holder"><canvas id="matrix" tabindex="0" role="img"
  aria-label="Heat map of the functional map, {rows} target modes by {columns} source modes; arrow keys move the reading"></canvas>
 <div id="matrix-cursor" hidden></div></div></div>
-<div class="axis"><span>target modes, coarse (top) → fine (bottom)</span></div>
+<div class="axis"><span>target modes ↓, both from coarse to fine</span></div>
 <output id="matrix-value">Point at a cell to read it.</output></section>"""
 
 
@@ -236,4 +237,4 @@ def _tables(record: Mapping[str, Any], numbers: Mapping[str, Any]) -> str:
     first = f"<section><h2>Numbers</h2>{numbers_table(numbers, EXPLAINED)}</section>" if numbers else ""
     rest = {key: value for key, value in record.items() if key != "numbers"}
     second = f"<div><section><h2>What was done</h2>{numbers_table(rest, EXPLAINED)}</section></div>" if rest else ""
-    return f"<div>{first}{HOW_TO_READ}</div>{second}"
+    return f"<div>{first}</div>{second}"

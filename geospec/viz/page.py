@@ -61,14 +61,19 @@ class Page:
         return self.array(name, np.rint(np.clip(np.nan_to_num(rgb, nan=0.6), 0, 1) * 255), "uint8")
 
     def add_shape(self, name: str, shape: Mesh | PointCloud, caption: str, view: View | None = None) -> View:
-        """Show a shape under a caption; returns the view it starts from."""
+        """Show a shape under a caption; returns the view it starts from.
+
+        The page holds positions about the middle of the shape's box, in halves of its diagonal: float32
+        serves there whatever the shape's place and unit.
+        """
         points = positions(shape)
         view = view or View.automatic(points)
-        entry: dict[str, Any] = {"positions": self.array(f"{name}.positions", points), "faces": None, "normals": None, "radii": None}
+        scaled = _unit_box(points)
+        entry: dict[str, Any] = {"positions": self.array(f"{name}.positions", scaled), "faces": None, "normals": None, "radii": None}
         if isinstance(shape, Mesh) and len(shape.faces):
             entry["faces"] = self.array(f"{name}.faces", shape.faces.detach().cpu().numpy(), "uint32")
         else:
-            estimated, radii = cloud_surface(points)
+            estimated, radii = cloud_surface(scaled)
             known = given_normals(shape)
             entry["normals"] = self.array(f"{name}.normals", estimated if known is None else known)
             entry["radii"] = self.array(f"{name}.radii", radii)
@@ -162,6 +167,13 @@ With the keyboard: arrows turn, shift and arrows move, + and − zoom, 0 resets.
 <label>Vertex <input type="number" name="vertex" min="0" step="1" placeholder="number"></label>
 <label>of <select name="view">{options}</select></label>
 <button>Mark</button><button type="button" id="clear">Clear all</button></form></section>"""
+
+
+def _unit_box(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    if not len(points):
+        return points
+    low, high = points.min(axis=0), points.max(axis=0)
+    return (points - (low / 2 + high / 2)) / (float(np.linalg.norm(high / 2 - low / 2)) or 1.0)
 
 
 def _asset(name: str) -> str:

@@ -18,6 +18,7 @@ from viz.samples import grid, sample_basis, sample_match
 from geospec import viz
 from geospec.errors import ArgumentError
 from geospec.shapes.cloud import PointCloud
+from geospec.shapes.mesh import Mesh
 from geospec.viz.basis_page import ticks
 from geospec.viz.match_page import verdict
 from geospec.viz.page import SCRIPTS, number_text, safe_json
@@ -79,8 +80,11 @@ def test_match_report_embeds_what_it_was_given(tmp_path):
     truth = match.target_to_source.clone()
     truth[:3] = -1
     _, data = read(viz.match_report(match, tmp_path / "m.html", ground_truth=truth, names=("a.off", "b.off")))
-    assert np.array_equal(array(data, "source.positions"), match.source.vertices.numpy())
-    assert np.array_equal(array(data, "target.positions"), match.target.vertices.numpy())
+    for name, shape in (("source", match.source), ("target", match.target)):
+        p = shape.vertices.double().numpy()
+        low, high = p.min(axis=0), p.max(axis=0)
+        wanted = (p - (low + high) / 2) / (np.linalg.norm(high - low) / 2)
+        assert np.allclose(array(data, f"{name}.positions"), wanted, rtol=0, atol=1e-7)
     assert np.array_equal(array(data, "source.faces"), match.source.faces.numpy())
     assert np.array_equal(array(data, "target_to_source"), match.target_to_source.numpy())
     assert np.array_equal(array(data, "source_to_target"), match.source_to_target.numpy())
@@ -102,7 +106,7 @@ def test_a_measured_error_is_shown_as_it_is(tmp_path):
     error = torch.linspace(0, 30, match.target.n_points)
     seen, data = read(viz.match_report(match, tmp_path / "m.html", error=error, ground_truth=match.target_to_source))
     assert np.array_equal(array(data, "error"), error.numpy())
-    assert "along the surface, % of the root of the source's area" in seen.words
+    assert "error along the surface, % of the root of the source's area" in seen.words
     assert "15" in seen.words  # mean and median
     with pytest.raises(ArgumentError, match="error: wanted one number per target vertex, 96"):
         viz.match_report(match, tmp_path / "m.html", error=error[1:])
@@ -235,6 +239,25 @@ def test_clouds_carry_normals_and_radii(tmp_path):
     assert np.allclose(np.abs(array(data, "s0.normals")), [0, 0, 1], atol=1e-6)
     assert data["views"]["s0"]["faces"] is None
     assert (array(data, "s0.radii") > 0).all()
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1e-9, 0.0), (1e9, 0.0), (1.0, 5e6)])
+def test_unit_and_place_do_not_matter(tmp_path, scale, shift):
+    mesh = grid(9, 7, dtype=torch.float64)
+    moved = Mesh(mesh.vertices * scale + shift, mesh.faces)
+    (_, one), (_, two) = (read(viz.shape_report(shape, tmp_path / "s.html")) for shape in (mesh, moved))
+    assert np.allclose(array(one, "s0.positions"), array(two, "s0.positions"), atol=1e-7)
+    assert one["views"]["s0"]["rotation"] == two["views"]["s0"]["rotation"]
+    pictures = [viz.render(shape, size=(60, 40)).astype(int) for shape in (mesh, moved)]
+    assert np.abs(pictures[0] - pictures[1]).mean() < 0.1
+
+
+def test_clouds_match_too(tmp_path):
+    match = sample_match()
+    match.source, match.target = PointCloud(match.source.vertices), PointCloud(match.target.vertices)
+    _, data = read(viz.match_report(match, tmp_path / "m.html"))
+    assert data["views"]["target"]["faces"] is None
+    assert viz.match_image(match, tmp_path / "m.png", size=(60, 50)).stat().st_size > 500
 
 
 def test_refusals(tmp_path):
