@@ -49,7 +49,6 @@ def smallest_eigenpairs(stiffness, mass: Array, k: int) -> tuple[Array, Array, A
     from threadpoolctl import threadpool_limits
 
     stiffness = stiffness.tocsr()
-    stiffness.eliminate_zeros()  # an edge of zero weight connects nothing
     n_components, label = connected_components(stiffness, directed=False)
     with threadpool_limits(1, user_api="blas"):
         if n_components == 1:

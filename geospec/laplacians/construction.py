@@ -68,7 +68,7 @@ def _refuse_unreferenced(mesh: Mesh) -> None:
 
 def _cotangent(mesh: Mesh) -> Laplacian:
     cotangents, areas = ops.cotangent(mesh.vertices, mesh.faces)
-    broken = ~(torch.isfinite(cotangents).all(dim=1) & (areas > 0))
+    broken = ~torch.isfinite(cotangents).all(dim=1)
     if broken.any():
         first = int(broken.long().argmax())
         raise ShapeError(

@@ -46,7 +46,7 @@ def test_fewer_come_from_more_and_more_replaces(tmp_path, solves):
 
 def nudged(mesh):
     vertices = mesh.vertices.clone()
-    vertices[40, 2] += 1e-15
+    vertices[40, 0] += 1e-12  # lost in float32
     return Mesh(vertices, mesh.faces)
 
 

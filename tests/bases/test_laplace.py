@@ -8,6 +8,7 @@ import torch
 
 from geospec import ArgumentError, ConvergenceError, LaplaceBasis, Mesh, ShapeError, laplacian
 from geospec.bases import eigensolvers
+from geospec.bases.laplace import _signs
 from geospec.testing import BasisContract, bumpy_sphere, disjoint_union, grid, icosphere, permuted, sphere_cloud, torus
 
 
@@ -212,6 +213,9 @@ def test_sign_of_an_odd_mode():
     basis = LaplaceBasis.fit(grid(31, 2, height=0.01), 2)
     assert (basis.measure * basis.modes[:, 1] ** 3).sum().abs() < 1e-9
     assert basis.modes[0, 1] > 0
+    odd = np.array([[1.0, -1], [0.5, -0.5], [-0.5, 0.5], [-1, 1]])
+    for noise in (0, 1e-12, -1e-12):
+        np.testing.assert_array_equal(_signs(odd + noise, np.ones(4)), [1, -1])
 
 
 def test_a_failure_to_converge_is_told(monkeypatch):
