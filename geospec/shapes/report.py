@@ -149,7 +149,7 @@ class MeshReport(ShapeReport):
 def report(shape: Mesh | PointCloud) -> ShapeReport:
     """Examine a shape; a mesh gives a :class:`MeshReport`. Nothing is changed.
 
-    Cost: a few sorts of the edges; about half a second for 200,000 vertices.
+    Cost: a few sorts of the edges; about a second for 200,000 vertices.
     """
     if not isinstance(shape, (Mesh, PointCloud)):
         raise ArgumentError(problem("shape", "a Mesh or a PointCloud", type(shape).__name__))
