@@ -21,4 +21,5 @@ def describe(packages: tuple[str, ...]) -> str:
     cpu = Path("/proc/cpuinfo")
     lines = cpu.read_text().splitlines() if cpu.exists() else []
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
-    return f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads; Python {platform.python_version()}, torch {torch.__version__}, " + ", ".join(found)
+    versions = ", ".join([f"Python {platform.python_version()}", f"torch {torch.__version__}", *found])
+    return f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads; {versions}"

@@ -61,7 +61,9 @@ def test_the_reader_of_imports_sees_them(tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), "PACKAGE", tmp_path)
     (tmp_path / "maps").mkdir()
     file = tmp_path / "maps" / "a.py"
-    file.write_text("def f():\n    from .. import viz\n    from ..cli.main import x\n    import geospec.testing\n    from geospec import bases\n")
+    file.write_text(
+        "def f():\n    from .. import viz\n    from ..cli.main import x\n    import geospec.testing\n    from geospec import bases\n"
+    )
     assert imports_of(file) == {"viz", "cli", "testing", "bases"}
 
 

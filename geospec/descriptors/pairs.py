@@ -20,8 +20,8 @@ def paired_signatures(
 ) -> tuple[Tensor, Tensor]:
     """Signatures of two shapes at the *same* energies or times, ``(n_s, q)`` and ``(n_t, q)``, columns of norm one.
 
-    Energies or times span what both spectra hold, spaced as for a single shape (see :func:`wave_kernel_signature`, :func:`heat_kernel_signature`).
-    They mean the same on both shapes only at equal areas: see :meth:`geospec.LaplaceBasis.scaled`.
+    Energies or times span what both spectra hold, spaced as for a single shape (:func:`wave_kernel_signature`,
+    :func:`heat_kernel_signature`). They mean the same on both shapes only at equal areas: :meth:`geospec.LaplaceBasis.scaled`.
 
     Parameters
     ----------

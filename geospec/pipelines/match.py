@@ -153,7 +153,8 @@ def _check(source: Shape, target: Shape, k: int, k_initial: int, laplacian: str,
 def _in_use_landmarks(landmarks: Tensor, source: Shape, target: Shape, used: list[InUse]) -> Tensor:
     pairs = torch.as_tensor(landmarks)
     if pairs.dim() != 2 or pairs.shape[1] != 2 or pairs.is_floating_point() or not len(pairs):
-        raise ArgumentError(problem("landmarks", "integer pairs (m, 2), source vertex and target vertex", f"{tuple(pairs.shape)} {pairs.dtype}"))
+        wanted = "integer pairs (m, 2), source vertex and target vertex"
+        raise ArgumentError(problem("landmarks", wanted, f"{tuple(pairs.shape)} {pairs.dtype}"))
     for column, (name, shape) in enumerate((("source", source), ("target", target))):
         index = pairs[:, column]
         if int(index.min()) < 0 or int(index.max()) >= shape.n_points:
@@ -171,14 +172,17 @@ def _refuse_pieces(name: str, operator: Laplacian, k: int) -> None:
         raise ArgumentError(problem("k", f"at most the {operator.n_points} points of the {name} that faces use", k))
 
 
-def _functions(unit: list[LaplaceBasis], used: list[InUse], wanted: str | tuple[Tensor, Tensor], pairs: Tensor | None) -> tuple[Tensor, Tensor]:
+def _functions(
+    unit: list[LaplaceBasis], used: list[InUse], wanted: str | tuple[Tensor, Tensor], pairs: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """Functions that should correspond, ``((n_s, q), (n_t, q))``, on the parts in use."""
     if isinstance(wanted, str):
         return paired_signatures(unit[0], unit[1], wanted, landmarks=pairs)
     for name, part, given in zip(("source", "target"), used, wanted, strict=True):
         if given.dim() != 2 or len(given) != len(part.nearest) or given.shape[1] != wanted[0].shape[1]:
             raise ArgumentError(problem("descriptors", f"({len(part.nearest)}, q) functions on the {name}", tuple(given.shape)))
-    return tuple(given.to(basis.modes)[part.to_given] for basis, part, given in zip(unit, used, wanted, strict=True))  # type: ignore[return-value]
+    on_source, on_target = (given.to(basis.modes)[part.to_given] for basis, part, given in zip(unit, used, wanted, strict=True))
+    return on_source, on_target
 
 
 def _first_map(unit: list[LaplaceBasis], used: list[InUse], functions: tuple[Tensor, Tensor], k_initial: int) -> Tensor:
@@ -188,7 +192,9 @@ def _first_map(unit: list[LaplaceBasis], used: list[InUse], functions: tuple[Ten
     return found[0].functional_map
 
 
-def _numbers(to_source: Tensor, used: list[InUse], operators: list[Laplacian], unit: list[LaplaceBasis], functional_map: Tensor) -> dict[str, float]:
+def _numbers(
+    to_source: Tensor, used: list[InUse], operators: list[Laplacian], unit: list[LaplaceBasis], functional_map: Tensor
+) -> dict[str, float]:
     """What describes the map without the truth, as plain numbers."""
     source, target = (part.shape for part in used)
     at_unit_area = functional_map * (operators[0].mass.sum() / operators[1].mass.sum()).sqrt()

@@ -41,8 +41,8 @@ class Match:
     record: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        k_t, k_s = self.functional_map.shape
-        return f"Match({self.source!r} -> {self.target!r}, {k_t} x {k_s} functional map, mean confidence {float(self.confidence.mean()):.2f})"
+        size, confidence = "{} x {}".format(*self.functional_map.shape), float(self.confidence.mean())
+        return f"Match({self.source!r} -> {self.target!r}, {size} functional map, mean confidence {confidence:.2f})"
 
     def transfer(self, signal: Tensor) -> Tensor:
         """Carry a signal on the source ``(n_s, ...)`` to the target ``(n_t, ...)``, point by point."""

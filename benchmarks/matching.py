@@ -1,0 +1,182 @@
+"""The matching pipeline beside pyFM, stage by stage, in one run; and errors on real pairs.
+
+    python -m benchmarks.matching speed  SOURCE TARGET       # two meshes of about 5k vertices
+    python -m benchmarks.matching errors FOLDER [--every N]  # a collection with ground truth
+
+Both sides get the same meshes, the same number of modes and descriptors, and the same schedule of ZoomOut.
+Needs the extra ``bench`` (pyFM is ``pyfmaps`` on PyPI).
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import geospec
+from geospec import maps
+from geospec.datasets import load_pairs
+from geospec.descriptors import paired_signatures
+
+from .machine import describe
+
+K, K_FIT, N_DESCRIPTORS = 100, 20, 100
+
+
+@dataclass
+class Run:
+    """Seconds a stage, and the point map that came out."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    target_to_source: torch.Tensor | None = None
+
+    def stage(self, name: str, work: Callable[[], object]) -> object:
+        start = time.perf_counter()
+        result = work()
+        self.seconds[name] = time.perf_counter() - start
+        return result
+
+    @property
+    def total(self) -> float:
+        return sum(self.seconds.values())
+
+
+def pyfm_classic(source: geospec.Mesh, target: geospec.Mesh) -> Run:
+    """pyFM as its documentation uses it: spectra, WKS, fit, ZoomOut with one mode a step."""
+    from pyFM.functional import FunctionalMapping
+    from pyFM.mesh import TriMesh
+
+    run = Run()
+    with redirect_stdout(io.StringIO()):
+        meshes = [TriMesh(s.vertices.numpy(), s.faces.numpy(), area_normalize=True, center=True) for s in (source, target)]
+        run.stage("eigenbases", lambda: [mesh.process(k=K) for mesh in meshes])
+        model = FunctionalMapping(*meshes)
+        run.stage("descriptors", lambda: model.preprocess(n_ev=(K_FIT, K_FIT), n_descr=N_DESCRIPTORS, descr_type="WKS", k_process=K))
+        run.stage("first map", lambda: model.fit(w_descr=1e-1, w_lap=1e-3, w_dcomm=1, w_orient=0))
+        run.stage("ZoomOut", lambda: model.zoomout_refine(nit=K - K_FIT, step=1))
+        run.target_to_source = torch.from_numpy(np.asarray(run.stage("point map", model.get_p2p)).astype(np.int64))
+    return run
+
+
+def ours_classic(source: geospec.Mesh, target: geospec.Mesh) -> Run:
+    """The same steps by geospec: cotangent Laplacian, WKS, Laplacian mask with commuting descriptors, ZoomOut one mode a step."""
+    run = Run()
+    shapes = [geospec.Mesh(s.vertices / s.area.sqrt(), s.faces) for s in (source, target)]
+    bases = run.stage("eigenbases", lambda: [geospec.LaplaceBasis.fit(shape, K, kind="cotangent") for shape in shapes])
+    functions = run.stage("descriptors", lambda: paired_signatures(*bases, "wks", n=N_DESCRIPTORS))
+
+    def fit() -> torch.Tensor:
+        small = [basis.truncate(K_FIT) for basis in bases]
+        spectra = {"source_eigenvalues": small[0].eigenvalues, "target_eigenvalues": small[1].eigenvalues}
+        operators = tuple(maps.multiplication_operators(b, f) for b, f in zip(small, functions, strict=True))
+        a, b = (basis.analyze(f) for basis, f in zip(small, functions, strict=True))
+        return maps.solve_functional_map(a, b, commuting=operators, **spectra)
+
+    first = run.stage("first map", fit)
+    refined = run.stage("ZoomOut", lambda: maps.zoomout(first, *bases, k_final=K, step=1))
+    run.seconds["point map"] = 0.0  # part of ZoomOut here
+    run.target_to_source = refined.target_to_source
+    return run
+
+
+def ours_default(source: geospec.Mesh, target: geospec.Mesh) -> Run:
+    """``geospec.match`` with its defaults."""
+    start = time.perf_counter()
+    match = geospec.match(source, target)
+    seconds = {name: value for name, value in match.record["seconds"].items() if name != "total"}
+    seconds["other"] = time.perf_counter() - start - sum(seconds.values())
+    return Run(seconds, match.target_to_source)
+
+
+METHODS = {"pyFM classic": pyfm_classic, "geospec classic": ours_classic, "geospec.match": ours_default}
+
+
+class Truth:
+    """Geodesic error against the truth and its mirror, at up to ``n`` points of known correspondence."""
+
+    def __init__(
+        self, source: geospec.Mesh, truth: tuple[torch.Tensor, torch.Tensor], mirrored: tuple[torch.Tensor, torch.Tensor] | None, n: int
+    ) -> None:
+        chosen = torch.randperm(len(truth[0]), generator=torch.Generator().manual_seed(0))[:n]
+        self.points = truth[0][chosen]
+        self.scale = 100 / source.area.sqrt()
+        self.direct = geospec.geodesic_distances(source, truth[1][chosen])
+        self.mirror = None if mirrored is None else geospec.geodesic_distances(source, mirrored[1][chosen])
+
+    def errors(self, target_to_source: torch.Tensor) -> tuple[float, float]:
+        """Mean x 100 over sqrt(area): direct, and the smaller of direct and mirrored."""
+        image = target_to_source[self.points]
+        row = torch.arange(len(image))
+        direct = float((self.direct[row, image] * self.scale).mean())
+        if self.mirror is None:
+            return direct, direct
+        return direct, min(direct, float((self.mirror[row, image] * self.scale).mean()))
+
+
+def speed(source_path: Path, target_path: Path, repeats: int) -> None:
+    source, target = (geospec.load(path) for path in (source_path, target_path))
+    names = f"{source_path.name} ({source.n_points} vertices) -> {target_path.name} ({target.n_points})"
+    print(f"{names}, k = {K}, medians of {repeats} alternating runs in seconds")
+    runs: dict[str, list[Run]] = {name: [] for name in METHODS}
+    for method in METHODS.values():  # warm-up: imports, thread pools
+        method(source, target)
+    for _ in range(repeats):
+        for name, method in METHODS.items():
+            runs[name].append(method(source, target))
+    for name, done in runs.items():
+        stages = ", ".join(f"{stage} {statistics.median(r.seconds[stage] for r in done):.3g}" for stage in done[0].seconds)
+        ratios = [a.total / b.total for a, b in zip(runs["pyFM classic"], done, strict=True)]
+        total = statistics.median(r.total for r in done)
+        ratio = f"pyFM is {statistics.median(ratios):.1f} x as long ({min(ratios):.1f} to {max(ratios):.1f})"
+        print(f"  {name:16s} total {total:7.2f}  {ratio}  [{stages}]")
+
+
+def errors(folder: Path, every: int, points: int, skip: set[str]) -> None:
+    methods = {name: method for name, method in METHODS.items() if name not in skip}
+    print("| pair | " + " | ".join(f"{name}: direct / symmetric" for name in methods) + " |\n| --- |" + " --- |" * len(methods))
+    table: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
+    for pair in list(load_pairs(folder))[::every]:
+        source, target = geospec.load(pair.source), geospec.load(pair.target)
+        truth = Truth(source, pair.truth, pair.symmetric_truth, points)
+        cells = []
+        for name, method in methods.items():
+            found = method(source, target).target_to_source
+            assert found is not None
+            table[name].append(truth.errors(found))
+            cells.append("{:.1f} / {:.1f}".format(*table[name][-1]))
+        print(f"| {pair.name} | " + " | ".join(cells) + " |", flush=True)
+    for label, summary in (("mean", np.mean), ("median", np.median)):
+        cells = ["{:.2f} / {:.2f}".format(*summary(np.array(rows), axis=0)) for rows in table.values()]
+        print(f"| **{label}** | " + " | ".join(cells) + " |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    fast = verbs.add_parser("speed", help="seconds a stage, medians and ratios")
+    fast.add_argument("source", type=Path)
+    fast.add_argument("target", type=Path)
+    fast.add_argument("--repeats", type=int, default=3)
+    right = verbs.add_parser("errors", help="geodesic errors over a collection")
+    right.add_argument("folder", type=Path)
+    right.add_argument("--every", type=int, default=1, help="take every n-th pair")
+    right.add_argument("--points", type=int, default=500, help="points of known correspondence to measure at")
+    right.add_argument("--skip", action="append", default=[], choices=sorted(METHODS), help="leave a method out")
+    options = parser.parse_args()
+    print(describe(("pyfmaps", "scipy", "numpy")))
+    if options.verb == "speed":
+        speed(options.source, options.target, options.repeats)
+    else:
+        errors(options.folder, options.every, options.points, set(options.skip))
+
+
+if __name__ == "__main__":
+    main()
