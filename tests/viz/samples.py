@@ -36,5 +36,5 @@ def sample_match(columns: int = 12, rows: int = 9, **record) -> SimpleNamespace:
 
 def sample_basis(shape: Mesh | PointCloud, k: int = 6) -> SampledBasis:
     p = shape.points.double()
-    modes = torch.stack([torch.cos(i * p[:, 0]) for i in range(k)], dim=1)
+    modes = torch.stack([(i + 0.5) * torch.cos(i * p[:, 0]) for i in range(k)], dim=1)
     return SampledBasis(modes.to(shape.points), shape.measure, torch.arange(k).to(shape.points) ** 2, {"kind": "cosines"})

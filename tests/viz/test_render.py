@@ -183,6 +183,12 @@ def test_creases_stay_sharp_and_round_things_round(sides):
     assert np.allclose(corner_normals(places.reshape(-1, 3), np.arange(places.size // 3).reshape(-1, 3)), corners)
 
 
+def test_both_sides_are_lit_alike():
+    ball = sphere(2)
+    outside, inside = (render(Mesh(ball.vertices, faces), size=(80, 80)) for faces in (ball.faces, ball.faces.flip(1)))
+    assert np.abs(outside.astype(int) - inside).mean() < 0.2
+
+
 def test_rotation_invariance_of_a_picture():
     """Turning shape and view together changes nothing."""
     turn = View.along((0.3, 0.5, 1.0)).rotation
@@ -206,6 +212,10 @@ def test_matching_turn_undoes_another_up_axis():
     lying = points @ np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]).T
     turn = matching_turn(points, lying)
     assert np.allclose(lying @ turn.T, points)
+    view = View.along((1, 2, 3))
+    shown, turned = project(points, view, 60, 40), project(lying, view.turned(turn), 60, 40)
+    assert np.allclose(shown.screen, turned.screen)
+    assert np.allclose(view.turned(turn).up @ turn.T, view.up)
 
 
 def test_png_round_trip(tmp_path):

@@ -9,7 +9,7 @@ from PIL import Image
 from viz.samples import grid, sample_basis, sample_match
 
 from geospec.errors import ArgumentError
-from geospec.viz import match_image, mode_sheet
+from geospec.viz import match_image, mode_sheet, sheets
 from geospec.viz.colormaps import COLORMAPS, choose, colorize, oklab_to_srgb, position_colors, srgb_to_oklab, table
 
 
@@ -87,6 +87,19 @@ def test_identity_match_paints_both_shapes_alike(tmp_path):
     middle = pixels[60:120]
     assert np.array_equal(middle[:, :150], middle[:, 150:300])
     assert (middle[:, :150] < 240).any()
-    match.target_to_source = match.target_to_source.flip(0)
-    other = np.asarray(Image.open(match_image(match, tmp_path / "m.png", size=(150, 120))))[60:120]
-    assert not np.array_equal(other[:, :150], other[:, 150:300])
+
+
+def test_a_target_point_takes_the_colour_of_its_image(tmp_path, monkeypatch):
+    match, seen = sample_match(), []
+    draw = sheets.render
+
+    def spy(shape, **keywords):
+        seen.append((shape, keywords["colors"]))
+        return draw(shape, **keywords)
+
+    monkeypatch.setattr(sheets, "render", spy)
+    match_image(match, tmp_path / "m.png", size=(60, 50))
+    (source, given), (target, taken), (third, confidence) = seen
+    assert (source, target, third) == (match.source, match.target, match.target)
+    assert np.array_equal(taken, given[match.target_to_source.numpy()])
+    assert np.allclose(confidence, match.confidence.numpy())
