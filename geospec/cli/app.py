@@ -14,7 +14,7 @@ import geospec
 
 from ..errors import GeospecError
 from . import backend, basis, info, match, show
-from .output import examples
+from .options import examples
 
 _WRONG_USE: Any = typer.BadParameter.__base__  # click's UsageError, wherever this release of typer keeps its click
 

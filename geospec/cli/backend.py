@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from . import options
-from .output import Voice, examples, print_json
+from .output import Voice, print_json
 
-EXAMPLES = examples("geospec backend", "geospec backend --json")
+EXAMPLES = options.examples("geospec backend", "geospec backend --json")
 
 
 def run(json: options.Json = False, debug: options.Debug = False) -> None:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options
-from .output import Voice, check_output, checked_device, described, examples, print_json, write_arrays
+from .output import Progress, Voice, check_output, checked_device, described, print_json, write_arrays
 
 if TYPE_CHECKING:
     from ..bases import LaplaceBasis
     from ..shapes import Mesh, PointCloud, VertexMap
 
-EXAMPLES = examples(
+EXAMPLES = options.examples(
     "geospec basis bunny.obj -k 100 -o basis.npz --image modes.png",
     "geospec basis scan.ply --report basis.html",
     "geospec basis sheet.off --boundary dirichlet --json",
@@ -92,7 +92,13 @@ def run(
 
 
 def _write(
-    file: Path, shape: Mesh | PointCloud, basis: LaplaceBasis, output: Path | None, image: Path | None, report: Path | None, progress
+    file: Path,
+    shape: Mesh | PointCloud,
+    basis: LaplaceBasis,
+    output: Path | None,
+    image: Path | None,
+    report: Path | None,
+    progress: Progress,
 ) -> None:
     from geospec import viz
 

@@ -70,7 +70,7 @@ def _whole_numbers(path: Path, count: int) -> list[tuple[int, list[int]]]:
     wanted = "a vertex number" if count == 1 else "two vertex numbers, of the source and of the target"
     rows = []
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
         raise FileFormatError(problem(str(path), f"text with {wanted} a line", "a binary file")) from None
     for line, text in enumerate(lines, start=1):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from . import options
-from .output import Voice, examples, print_json
+from .output import Voice, print_json
 
-EXAMPLES = examples(
+EXAMPLES = options.examples(
     "geospec info scan.ply", "geospec info scan.obj --triangulate --repair largest-component", "geospec info scan.ply --json"
 )
 

@@ -10,14 +10,14 @@ import typer
 
 from . import options
 from .correspondence import read_landmarks, read_truth
-from .output import Voice, check_output, checked_device, described, examples, print_json
+from .output import Progress, Voice, check_output, checked_device, described, print_json
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..pipelines import Match
 
-EXAMPLES = examples(
+EXAMPLES = options.examples(
     "geospec match cat.off lion.off -o match.npz --report match.html",
     "geospec match scan.ply template.obj -o match.npz --landmarks pairs.txt",
     "geospec match a.obj b.obj -o match.npz --truth b_to_a.txt --json > result.json",
@@ -133,7 +133,13 @@ def _tell(voice: Voice, found: Match, result: dict[str, Any]) -> None:
 
 
 def _write(
-    found: Match, true_map: Tensor | None, names: tuple[str, str], output: Path | None, report: Path | None, image: Path | None, progress
+    found: Match,
+    true_map: Tensor | None,
+    names: tuple[str, str],
+    output: Path | None,
+    report: Path | None,
+    image: Path | None,
+    progress: Progress,
 ) -> None:
     from geospec import viz
 

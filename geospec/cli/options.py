@@ -14,6 +14,11 @@ import typer
 READING, OUTPUT, METHOD, RUN = "Reading the files", "Output", "Method", "Run"
 
 
+def examples(*commands: str) -> str:
+    """The closing lines of a help page. Blank lines keep typer from joining them."""
+    return "\n\n".join(["[bold]Examples[/bold]", *(f"  $ {command}" for command in commands)])
+
+
 def _remember_debug(context: typer.Context, asked: bool) -> None:
     context.find_root().ensure_object(dict)["debug"] = asked
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,11 +20,6 @@ if TYPE_CHECKING:
     from ..shapes import Mesh, PointCloud
 
 Progress = Callable[[str, int, int], None]
-
-
-def examples(*commands: str) -> str:
-    """The closing lines of a help page. Blank lines keep typer from joining them."""
-    return "\n\n".join(["[bold]Examples[/bold]", *(f"  $ {command}" for command in commands)])
 
 
 def check_output(option: str, path: Path | None, suffixes: tuple[str, ...], inputs: Sequence[Path] = ()) -> None:
@@ -129,5 +123,4 @@ def write_arrays(path: Path, **arrays: Tensor) -> None:
 
 def print_json(result: dict[str, Any]) -> None:
     """The machine's answer, alone on standard output. Strict: a number that is not finite would be a defect."""
-    json.dump(result, sys.stdout, indent=2, allow_nan=False, default=os.fspath)
-    sys.stdout.write("\n")
+    print(json.dumps(result, indent=2, allow_nan=False, default=os.fspath))

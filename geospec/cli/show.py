@@ -8,16 +8,16 @@ from typing import Annotated
 import typer
 
 from . import options
-from .output import Voice, check_output, described, examples, print_json
+from .output import Voice, check_output, described, print_json
 
-EXAMPLES = examples("geospec show scan.ply", "geospec show bunny.obj --image bunny.png --report bunny.html")
+EXAMPLES = options.examples("geospec show scan.ply", "geospec show bunny.obj --image bunny.png --report bunny.html")
 
 
 def run(
     file: options.ShapeFile,
     image: Annotated[
         Path | None,
-        typer.Option("--image", rich_help_panel=options.OUTPUT, show_default="FILE's name with .png, here", help="Picture, .png."),
+        typer.Option("--image", rich_help_panel=options.OUTPUT, show_default="FILE's name with -view.png, here", help="Picture, .png."),
     ] = None,
     report: Annotated[
         Path | None,
@@ -33,7 +33,7 @@ def run(
 ) -> None:
     """Draw a mesh or a point cloud to a picture, and to a page in which it turns. Needs no display."""
     if image is None and report is None:
-        image = Path(f"{file.stem}.png")
+        image = Path(f"{file.stem}-view.png")  # not .png: that is often the texture
     check_output("--image", image, (".png",), [file])
     check_output("--report", report, (".html",), [file])
     import geospec

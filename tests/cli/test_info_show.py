@@ -38,11 +38,11 @@ def test_show_writes_a_picture(run, shapes, tmp_path, monkeypatch):
     assert run("show", shapes / "a.off").code == 0
     from PIL import Image
 
-    picture = np.asarray(Image.open("a.png").convert("RGB"))
+    picture = np.asarray(Image.open("a-view.png").convert("RGB"))
     # Something is drawn, in the middle, and its frame is blank.
     assert (picture[[0, -1]] == 255).all()
     assert (picture[picture.shape[0] // 2, picture.shape[1] // 2] < 250).any()
-    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a-view.png"]
 
 
 def test_show_report(run, shapes, tmp_path):
