@@ -153,10 +153,9 @@ def _rest_mesh(kind: Kind, n_vertices: int, rng: np.random.Generator) -> tuple[n
     if len(vertices) < _REDUNDANCY * n_vertices:
         spacing *= np.sqrt(len(vertices) / (_REDUNDANCY * n_vertices))
         vertices, faces = extract(kind.body, spacing, rotation, shift)
-    vertices = kind.body.project(vertices, iterations=1, limit=spacing)
     size = np.maximum(kind.body.evaluate(vertices)[2], 0.2 * spacing) ** preference
     vertices, faces = remesh(vertices, faces, n_vertices, size, lambda points: kind.body.project(points, 1, spacing), rng)
-    return kind.body.project(vertices, iterations=3, limit=spacing), faces
+    return kind.body.project(vertices, 3, spacing)[0], faces
 
 
 __all__ = ["KINDS", "Creature", "CreaturePair", "creature", "creature_pair", "ground_truth", "symmetric_ground_truth"]

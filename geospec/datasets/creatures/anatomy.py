@@ -13,7 +13,8 @@ from .skeleton import Bone, Proportions, Skeleton, right
 
 Pose = dict[str, np.ndarray]
 
-_CLEARANCE = 0.1  # least gap between parts that are apart at rest, over the smaller radius
+_APART = 2.0  # gap at rest beyond which two balls belong to different parts, over the smaller radius
+_CLEARANCE = 0.1  # least gap that a pose leaves between different parts, likewise
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,16 +49,22 @@ class Kind:
         return Skeleton(self.bones)
 
     def draw_pose(self, proportions: Proportions, rng: np.random.Generator) -> Pose:
-        """Draw an archetype, mirror it at random, and ease it back towards rest until no two parts touch."""
-        names = sorted(self.poses)
-        pose = self.poses[names[rng.integers(len(names))]](rng)
-        if self.symmetric and rng.random() < 0.5:
-            pose = mirrored(pose)
+        """Draw archetypes, mirrored at random, until no two parts touch; ease the last of ten back towards rest."""
         apart = self._apart
         apart &= self._gaps(proportions, {}) > _CLEARANCE
-        while (self._gaps(proportions, pose)[apart] <= _CLEARANCE).any():
+        names = sorted(self.poses)
+        for _ in range(10):
+            pose = self.poses[names[rng.integers(len(names))]](rng)
+            if self.symmetric and rng.random() < 0.5:
+                pose = mirrored(pose)
+            if self._is_clear(apart, proportions, pose):
+                return pose
+        while not self._is_clear(apart, proportions, pose):
             pose = {name: 0.9 * turn for name, turn in pose.items()}
         return pose
+
+    def _is_clear(self, apart: np.ndarray, proportions: Proportions, pose: Pose) -> bool:
+        return bool((self._gaps(proportions, pose)[apart] > _CLEARANCE).all())
 
     def _gaps(self, proportions: Proportions, pose: Pose) -> np.ndarray:
         """Gap between each pair of balls along the tubes, over the smaller radius of the two."""
@@ -77,7 +84,7 @@ class Kind:
     def _apart(self) -> np.ndarray:
         """Which pairs of balls are clear of each other at rest; the others belong to neighbouring flesh."""
         one = Proportions(np.ones(len(self.bones)), np.ones(len(self.bones)))
-        return np.triu(self._gaps(one, {}) > 0.7, 1)
+        return np.triu(self._gaps(one, {}) > _APART, 1)
 
 
 def both_sides(left: Sequence, shared: Sequence[str] = ()) -> list:

@@ -140,11 +140,15 @@ class Body:
             radius[near] += share * (other_radius - radius[near])
         return value, gradient, radius
 
-    def project(self, points: np.ndarray, iterations: int = 3, limit: float = np.inf) -> np.ndarray:
-        """Newton steps along the gradient onto the zero set; no step is longer than ``limit``."""
+    def project(self, points: np.ndarray, iterations: int, limit: float) -> tuple[np.ndarray, np.ndarray]:
+        """Newton steps, none longer than ``limit``, onto the zero set: points ``(n, 3)`` and unit normals ``(n, 3)``.
+
+        The normals are those at the points before the last step.
+        """
         for _ in range(iterations):
             value, gradient, _ = self.evaluate(points)
-            step = value[:, None] * gradient / np.maximum((gradient**2).sum(1, keepdims=True), 1e-3)
+            square = np.maximum((gradient**2).sum(1, keepdims=True), 1e-3)
+            step = value[:, None] * gradient / square
             length = np.linalg.norm(step, axis=1, keepdims=True)
             points = points - step * np.minimum(1.0, limit / np.maximum(length, 1e-30))
-        return points
+        return points, gradient / np.sqrt(square)

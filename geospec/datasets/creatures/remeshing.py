@@ -9,12 +9,15 @@ that no two operations of a round touch the same neighbourhood, so a round is a 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...errors import ConvergenceError
 
-Project = Callable[[np.ndarray], np.ndarray]
+Project = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+_UPRIGHT = 0.2  # least cosine between a face's normal and the surface's normals at its corners
 
 
 def edges_of(faces: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -37,6 +40,19 @@ def normals_of(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Normals ``(f, 3)`` of length twice the area."""
     a, b, c = vertices[faces[:, 0]], vertices[faces[:, 1]], vertices[faces[:, 2]]
     return np.cross(b - a, c - a)
+
+
+def _uprightness(vertices: np.ndarray, normals: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Least cosine between each face's normal and the surface's unit normals at its corners ``(f,)``."""
+    normal = normals_of(vertices, faces)
+    cosine = np.einsum("fj,fcj->fc", normal, normals[faces]).min(1)
+    return cosine / np.maximum(np.linalg.norm(normal, axis=1), 1e-30)
+
+
+def _fullness(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Twice the area over the longest side squared ``(f,)``: 0.87 for an equilateral triangle, 0 for a needle."""
+    sides = vertices[faces] - vertices[faces[:, [1, 2, 0]]]
+    return np.linalg.norm(normals_of(vertices, faces), axis=1) / np.maximum((sides**2).sum(2).max(1), 1e-30)
 
 
 def _common_neighbours(edges: np.ndarray, n: int) -> np.ndarray:
@@ -65,115 +81,118 @@ def _independent(rank: np.ndarray, candidates: np.ndarray, edges: np.ndarray, op
     return candidates[at_opposite[opposite[candidates]].min(axis=1) == rank]
 
 
-def _without_folds(chosen: np.ndarray, moved: np.ndarray, vertices: np.ndarray, faces: np.ndarray, edges: np.ndarray) -> np.ndarray:
+def _without_folds(
+    chosen: np.ndarray, moved: np.ndarray, moved_normals: np.ndarray, vertices: np.ndarray, normals: np.ndarray, faces: np.ndarray, edges: np.ndarray
+) -> np.ndarray:
     """Which of the chosen collapses turn no face over and leave no needle."""
     owner = np.full(len(vertices), -1)
     owner[edges[chosen]] = np.arange(len(chosen))[:, None]
     touched = owner[faces]
     ring = np.flatnonzero((touched >= 0).sum(1) == 1)  # faces with two touched corners vanish
     responsible = touched[ring].max(1)
-    before = normals_of(vertices, faces[ring])
-    new = vertices.copy()
-    new[edges[chosen]] = moved[:, None]
-    after = normals_of(new, faces[ring])
-    sides = new[faces[ring]] - new[faces[ring][:, [1, 2, 0]]]
-    area = np.linalg.norm(after, axis=1)
-    turned = (before * after).sum(1) < 0.5 * np.linalg.norm(before, axis=1) * area
-    needle = area < 0.15 * (sides**2).sum(2).max(1)
+    faces = faces[ring]
+    new, new_normals = vertices.copy(), normals.copy()
+    new[edges[chosen]], new_normals[edges[chosen]] = moved[:, None], moved_normals[:, None]
+    before, after = normals_of(vertices, faces), normals_of(new, faces)
+    turned = (before * after).sum(1) < 0.5 * np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
+    turned |= _uprightness(new, new_normals, faces) < np.minimum(_UPRIGHT, _uprightness(vertices, normals, faces))
+    needle = _fullness(new, faces) < np.minimum(0.15, _fullness(vertices, faces))
     bad = np.zeros(len(chosen), dtype=bool)
     bad[responsible[turned | needle]] = True
     return ~bad
 
 
-def _collapse(
-    vertices: np.ndarray, faces: np.ndarray, size: np.ndarray, excess: int, project: Project, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+@dataclass
+class _State:
+    """A mesh under work: vertices on the surface, the surface's unit normals there, wanted sizes, faces."""
+
+    vertices: np.ndarray
+    normals: np.ndarray
+    size: np.ndarray
+    faces: np.ndarray
+
+
+def _collapse(state: _State, excess: int, project: Project, rng: np.random.Generator) -> _State:
     """One round: collapse at most ``excess`` independent short edges onto their projected midpoints."""
-    n = len(vertices)
+    vertices, normals, size, faces, n = state.vertices, state.normals, state.size, state.faces, len(state.vertices)
     edges, opposite, _ = edges_of(faces, n)
     cost = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1) / size[edges].mean(1)
     cost *= 1 + 0.2 * rng.random(len(cost))  # an edge that may not collapse does not block its neighbours for ever
     valence = np.bincount(faces.reshape(-1), minlength=n)
-    allowed = (valence[edges].sum(1) <= 14) & (valence[opposite].min(1) >= 5) & (_common_neighbours(edges, n) == 2)
-    allowed &= cost <= np.quantile(cost, 0.4)
+    short, shortest = np.quantile(cost, [0.4, 0.02])
+    allowed = (valence[edges].sum(1) <= np.where(cost < shortest, 18, 14)) & (valence[opposite].min(1) >= np.where(cost < shortest, 4, 5))
+    allowed &= (cost <= short) & (_common_neighbours(edges, n) == 2)
     candidates = np.flatnonzero(allowed)
     candidates = candidates[np.argsort(cost[candidates], kind="stable")]
     chosen = _independent(np.arange(len(candidates)), candidates, edges, opposite, n)
-    moved = project(vertices[edges[chosen]].mean(1))
-    kept = _without_folds(chosen, moved, vertices, faces, edges)
-    chosen, moved = chosen[kept][:excess], moved[kept][:excess]
-    vertices, size = vertices.copy(), size.copy()
-    vertices[edges[chosen, 0]] = moved
-    size[edges[chosen, 0]] = size[edges[chosen]].mean(1)
+    moved, moved_normals = project(vertices[edges[chosen]].mean(1))
+    kept = np.flatnonzero(_without_folds(chosen, moved, moved_normals, vertices, normals, faces, edges))[:excess]
+    (stays, goes), size = edges[chosen[kept]].T, size.copy()
+    size[stays] = size[edges[chosen[kept]]].mean(1)
+    vertices, normals = vertices.copy(), normals.copy()
+    vertices[stays], normals[stays] = moved[kept], moved_normals[kept]
     target = np.arange(n)
-    target[edges[chosen, 1]] = edges[chosen, 0]
+    target[goes] = stays
     faces = target[faces]
     faces = faces[(faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])]
     survives = np.ones(n, dtype=bool)
-    survives[edges[chosen, 1]] = False
-    return vertices[survives], (np.cumsum(survives) - 1)[faces], size[survives]
+    survives[goes] = False
+    return _State(vertices[survives], normals[survives], size[survives], (np.cumsum(survives) - 1)[faces])
 
 
-def flip(vertices: np.ndarray, faces: np.ndarray, passes: int = 4) -> np.ndarray:
-    """Faces after flipping edges whose opposite angles sum to more than half a turn, where that folds nothing."""
-    n = len(vertices)
+def _flip(state: _State, passes: int) -> _State:
+    """Flip edges whose opposite angles sum to more than half a turn, where that turns no face over."""
+    vertices, faces, n = state.vertices, state.faces, len(state.vertices)
     for _ in range(passes):
         edges, opposite, sides = edges_of(faces, n)
-        a, b = vertices[edges[:, 0]], vertices[edges[:, 1]]
-        c, d = vertices[opposite[:, 0]], vertices[opposite[:, 1]]
-        angles = _angle(a - c, b - c) + _angle(a - d, b - d)
-        first, second = np.cross(d - c, b - c), np.cross(a - c, d - c)  # the faces (c, d, b) and (c, a, d) after a flip
-        before = normals_of(vertices, faces[sides[:, 0]]) + normals_of(vertices, faces[sides[:, 1]])
-        length = np.linalg.norm(before, axis=1)
-        upright = ((first * before).sum(1) > 0.5 * np.linalg.norm(first, axis=1) * length) & (
-            (second * before).sum(1) > 0.5 * np.linalg.norm(second, axis=1) * length
-        )
+        (i, j), (k, m) = edges.T, opposite.T
+        angles = _angle(vertices[i] - vertices[k], vertices[j] - vertices[k]) + _angle(vertices[i] - vertices[m], vertices[j] - vertices[m])
         valence = np.bincount(faces.reshape(-1), minlength=n)
-        key = np.sort(opposite, axis=1) @ np.array([n, 1])
-        is_new = ~np.isin(key, edges @ np.array([n, 1]))
-        candidates = np.flatnonzero((angles > np.pi + 1e-3) & upright & is_new & (valence[edges].min(1) > 3))
-        candidates = candidates[np.argsort(-angles[candidates], kind="stable")]
+        is_new = ~np.isin(np.sort(opposite, axis=1) @ np.array([n, 1]), edges @ np.array([n, 1]))
+        candidates = np.flatnonzero((angles > np.pi + 1e-3) & is_new & (valence[edges].min(1) > 3))
+        first = np.stack([k, m, j], axis=1)[candidates]
+        second = np.stack([k, i, m], axis=1)[candidates]
+        before = _uprightness(vertices, state.normals, faces)[sides[candidates]].min(1)
+        after = np.minimum(*(_uprightness(vertices, state.normals, new) for new in (first, second)))
+        upright = after >= np.minimum(_UPRIGHT, before)
+        candidates, first, second = candidates[upright], first[upright], second[upright]
+        rank = np.argsort(np.argsort(-angles[candidates], kind="stable"))
         corners = np.concatenate([edges, opposite], axis=1)[candidates]
         at_vertex = np.full(n, len(candidates))
-        np.minimum.at(at_vertex, corners.reshape(-1), np.repeat(np.arange(len(candidates)), 4))
-        chosen = candidates[at_vertex[corners].min(1) == np.arange(len(candidates))]
-        if not len(chosen):
+        np.minimum.at(at_vertex, corners.reshape(-1), np.repeat(rank, 4))
+        best = at_vertex[corners].min(axis=1) == rank
+        if not best.any():
             break
-        (i, j), (k, m) = edges[chosen].T, opposite[chosen].T
         faces = faces.copy()
-        faces[sides[chosen, 0]] = np.stack([k, m, j], axis=1)
-        faces[sides[chosen, 1]] = np.stack([k, i, m], axis=1)
-    return faces
+        faces[sides[candidates[best], 0]] = first[best]
+        faces[sides[candidates[best], 1]] = second[best]
+    return replace(state, faces=faces)
 
 
 def _angle(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return np.arctan2(np.linalg.norm(np.cross(u, v), axis=1), (u * v).sum(1))
 
 
-def smooth(vertices: np.ndarray, faces: np.ndarray, project: Project, step: float = 0.5) -> np.ndarray:
-    """One move of every vertex towards the mean of its faces' centres, weighted by root area, along the surface.
+def _smooth(state: _State, project: Project, step: float = 0.5) -> _State:
+    """Move every vertex along the surface towards the mean of its faces' centres, weighted by root area.
 
-    A vertex that the move would fold a face at stays where it was.
+    A vertex stays where it was if the move would turn over a face that it belongs to.
     """
-    n = len(vertices)
-    normals = normals_of(vertices, faces)
-    area = np.linalg.norm(normals, axis=1)
-    weight = np.repeat(np.sqrt(area), 3)
+    vertices, faces, n = state.vertices, state.faces, len(state.vertices)
+    weight = np.repeat(np.sqrt(np.linalg.norm(normals_of(vertices, faces), axis=1)), 3)
     corner = faces.reshape(-1)
     centre = np.repeat(vertices[faces].mean(1), 3, axis=0)
-    total = np.bincount(corner, weight, n)
-    mean = np.stack([np.bincount(corner, weight * centre[:, i], n) for i in range(3)], axis=1) / total[:, None]
-    normal = np.stack([np.bincount(corner, np.repeat(normals[:, i], 3), n) for i in range(3)], axis=1)
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-30)
+    mean = np.stack([np.bincount(corner, weight * centre[:, i], n) for i in range(3)], axis=1) / np.bincount(corner, weight, n)[:, None]
     move = mean - vertices
-    moved = project(vertices + step * (move - (move * normal).sum(1, keepdims=True) * normal))
+    moved, normals = project(vertices + step * (move - (move * state.normals).sum(1, keepdims=True) * state.normals))
+    before = np.minimum(_UPRIGHT, _uprightness(vertices, state.normals, faces))
     for _ in range(10):
-        after = normals_of(moved, faces)
-        folded = (after * normals).sum(1) < 0.3 * np.linalg.norm(after, axis=1) * area
+        folded = _uprightness(moved, normals, faces) < before
         if not folded.any():
-            return moved
-        moved[faces[folded]] = vertices[faces[folded]]
-    return vertices
+            return replace(state, vertices=moved, normals=normals)
+        back = faces[folded]
+        moved[back], normals[back] = vertices[back], state.normals[back]
+    return state
 
 
 def remesh(
@@ -184,24 +203,23 @@ def remesh(
     Parameters
     ----------
     size : (n,) wanted edge length at each vertex, up to a common factor.
-    project : moves points ``(m, 3)`` onto the surface.
+    project : moves points ``(m, 3)`` onto the surface; returns them and the surface's unit normals there.
 
     Raises
     ------
     ConvergenceError : no edge can be collapsed any more before the count is reached.
     """
-    barren, rounds = 0, 0
-    while len(vertices) > n_vertices:
-        count = len(vertices)
-        vertices, faces, size = _collapse(vertices, faces, size, count - n_vertices, project, rng)
-        barren = barren + 1 if len(vertices) == count else 0
+    state = _State(*project(vertices), size, faces)
+    barren = rounds = 0
+    while (count := len(state.vertices)) > n_vertices:
+        state = _collapse(state, count - n_vertices, project, rng)
+        barren = barren + 1 if len(state.vertices) == count else 0
         rounds += 1
         if barren == 20:
             raise ConvergenceError(f"remesh: no collapse possible at {count} vertices on the way to {n_vertices}; ask for more vertices")
         if rounds % 4 == 0 or barren:
-            faces = flip(vertices, faces, passes=2)
-            vertices = smooth(vertices, faces, project)
+            state = _smooth(_flip(state, passes=2), project)
     for _ in range(6):
-        faces = flip(vertices, faces)
-        vertices = smooth(vertices, faces, project)
-    return vertices, flip(vertices, faces)
+        state = _smooth(_flip(state, passes=4), project)
+    state = _flip(state, passes=4)
+    return state.vertices, state.faces

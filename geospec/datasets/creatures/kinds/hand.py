@@ -34,7 +34,7 @@ def _finger(name: str) -> list[Tube]:
     back = np.array([0, 0, -1.0])
     nail = [joints[3] - 0.62 * up + 0.50 * radius * back, joints[3] - 0.22 * up + 0.48 * radius * back]
     return [
-        tube(line, radius * np.array([0.9, 1.0, 0.93, 0.98, 0.86, 0.89, 0.80, 0.70]), 0.030, steps=2),
+        tube(line, radius * np.array([0.9, 1.0, 0.93, 0.98, 0.86, 0.89, 0.80, 0.70]), 0.055, steps=2),
         tube(nail, 0.45 * radius, 0.012, flat=[0, 0, 1.3]),
         tube([joints[0] + [0, -0.01, -0.028]], 0.036, 0.04),
     ]

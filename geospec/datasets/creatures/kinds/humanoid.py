@@ -41,7 +41,7 @@ def _finger(name: str) -> np.ndarray:
     return np.stack([_on_arm(0.088 + length * s - 4 * knuckle**2, knuckle + (tip - knuckle) * s, 0.004 * s) for s in steps])
 
 
-_THUMB = np.stack([_on_arm(0.018, 0.020, 0.006), _on_arm(0.048, 0.054, 0.010), _on_arm(0.074, 0.073, 0.012), _on_arm(0.096, 0.084, 0.013)])
+_THUMB = np.stack([_on_arm(0.016, 0.022, 0.005), _on_arm(0.040, 0.060, 0.009), _on_arm(0.058, 0.087, 0.011), _on_arm(0.072, 0.106, 0.012)])
 
 _TRUNK = [
     tube(
@@ -59,7 +59,7 @@ _TRUNK = [
 _LEFT = [
     tube([[0.014, 1.657, 0.086], [0.050, 1.655, 0.070]], [0.013, 0.012], 0.025),
     tube([[0.033, 1.634, 0.080]], 0.0125, 0.008),
-    tube([[0.084, 1.648, -0.004], [0.086, 1.618, 0.004]], [0.023, 0.015], 0.012, flat=[1.75, 0, -0.5]),
+    tube([[0.080, 1.650, -0.004], [0.080, 1.620, 0.004]], [0.024, 0.016], 0.022, flat=[1.45, 0, -0.5]),
     tube([[0.085, 1.318, 0.060], [0.060, 1.30, 0.062]], [0.062, 0.058], 0.08, flat=[0, 0, 1.3]),
     tube([[0.070, 0.915, -0.046]], 0.086, 0.08),
     tube(
@@ -76,8 +76,8 @@ _LEFT = [
         0.055,
     ),
     tube([_on_arm(-0.005), _on_arm(0.035), _on_arm(0.085)], [0.027, 0.038, 0.044], 0.02, flat=2.0 * np.array([_ARM[1], -_ARM[0], 0])),
-    tube(_THUMB, [0.019, 0.0165, 0.0135, 0.0115], 0.018),
-    *(tube(_finger(name), [r * 1.05, r, 0.95 * r, 0.82 * r], 0.012, steps=2) for name, (_, _, _, r) in _FINGERS.items()),
+    tube(_THUMB, [0.019, 0.0165, 0.0135, 0.0115], 0.024),
+    *(tube(_finger(name), [r * 1.05, r, 0.95 * r, 0.82 * r], 0.026, steps=2) for name, (_, _, _, r) in _FINGERS.items()),
     tube(
         [[0.090, 0.93, 0.0], [0.104, 0.82, 0.008], [0.118, 0.66, 0.010], [0.128, 0.50, 0.004], [0.134, 0.37, -0.014], [0.142, 0.20, -0.014], [0.146, 0.09, -0.015]],
         [0.096, 0.096, 0.079, 0.056, 0.062, 0.042, 0.036],
@@ -176,7 +176,7 @@ def _star(rng: np.random.Generator) -> Pose:
 
 
 def _sit(rng: np.random.Generator) -> Pose:
-    pose = _trunk(rng, bow=8) | _hands(rng, 10, 30) | _arm(-8, 40, 45) | on_right(_arm(-8, 40, 45))
+    pose = _trunk(rng, bow=8) | _hands(rng, 10, 30) | _arm(4, 38, 62) | on_right(_arm(4, 38, 62))
     return jitter(pose | _leg(82, 82, 8) | on_right(_leg(80, 80, 8)), rng, 2)
 
 
@@ -214,5 +214,5 @@ HUMANOID = Kind(
         "lunge": _lunge,
         "kick": _kick,
     },
-    spacing=0.0115,
+    spacing=0.0105,
 )

@@ -10,7 +10,7 @@ from ..skeleton import Bone, chain, hinge
 
 tube = Tube.through
 
-_SEGMENTS = 7
+_SEGMENTS = 9
 _ANGLES = (22.5, 67.5, 112.5, 157.5)  # of the left arms, from the front
 _UP = np.array([0.0, 1.0, 0.0])
 
@@ -59,8 +59,8 @@ def _arms(rng: np.random.Generator, lift: float, curl: float, sway: float, wave:
             raised, curled, swayed = lift * rng.uniform(0.2, 1.0), curl * rng.uniform(-0.15, 1.0), sway * rng.uniform(-1, 1)
             for i in range(_SEGMENTS):
                 t = i / (_SEGMENTS - 1)
-                up = (raised * (i < 2) / 2) + curled * t**1.5 / 2.6
-                aside = swayed * np.cos(np.pi * wave * t + 0.5 * np.pi * wave) / 3.5 if wave else swayed * t / 3.5
+                up = (raised * (i < 2) / 2) + curled * t**1.5 / 3.3
+                aside = swayed * np.cos(np.pi * wave * t + 0.5 * np.pi * wave) / 4.5 if wave else swayed * t / 4.5
                 pose[f"arm{arm}_{side}{i}"] = up * upward + aside * _UP
     return pose
 
@@ -75,7 +75,7 @@ def _rest_on_floor(rng: np.random.Generator) -> Pose:
 
 
 def _crawl(rng: np.random.Generator) -> Pose:
-    return _arms(rng, 15, 40, 90, 1) | _mantle(rng)
+    return _arms(rng, 15, 40, 60, 1) | _mantle(rng)
 
 
 def _curl(rng: np.random.Generator) -> Pose:

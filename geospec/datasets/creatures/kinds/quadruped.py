@@ -29,7 +29,7 @@ _TRUNK = [
     ),
 ]
 _LEFT = [
-    tube([[0.047, 0.955, 0.505], [0.068, 1.02, 0.497], [0.084, 1.085, 0.49]], [0.046, 0.041, 0.018], 0.025, flat=[0.25, 0.25, 1.75]),
+    tube([[0.047, 0.955, 0.505], [0.068, 1.02, 0.497], [0.084, 1.085, 0.49]], [0.046, 0.041, 0.021], 0.025, flat=[0.23, 0.23, 1.6]),
     tube([[0.053, 0.940, 0.592]], 0.022, 0.010),
     tube(
         [[0.085, 0.60, 0.25], [0.105, 0.46, 0.225], [0.112, 0.33, 0.235], [0.115, 0.20, 0.255], [0.115, 0.07, 0.25]],
@@ -125,9 +125,9 @@ def _gallop(rng: np.random.Generator) -> Pose:
 
 
 def _gather(rng: np.random.Generator) -> Pose:
-    reach = rng.uniform(22, 32)
-    pose = _rest_of_body(rng, neck=4, back=8, tail=15)
-    return jitter(pose | _legs(-reach, 38, reach, 22) | on_right(_legs(-0.5 * reach, 52, 0.6 * reach, 32)), rng, 3)
+    reach = rng.uniform(12, 20)
+    pose = _rest_of_body(rng, neck=4, back=6, tail=15)
+    return jitter(pose | _legs(-0.4 * reach, 42, reach, 14) | on_right(_legs(0.3 * reach, 50, 0.5 * reach, 24)), rng, 3)
 
 
 def _graze(rng: np.random.Generator) -> Pose:
@@ -139,9 +139,9 @@ def _graze(rng: np.random.Generator) -> Pose:
 
 
 def _sit(rng: np.random.Generator) -> Pose:
-    tilt = rng.uniform(38, 48)
-    hind = _legs(tilt + 22, 0, 0, 0) | turns(thigh_l=(-tilt - 8, 0, 6), shin_l=(48, 0, 0), hock_l=(-58, 0, 0), hindpaw_l=(12, 0, 0))
-    fore = turns(shoulder_l=(tilt - 6, 0, 0), forearm_l=(-4, 0, 0))
+    tilt = rng.uniform(26, 36)
+    hind = turns(thigh_l=(-14, 0, 4), shin_l=(42, 0, 0), hock_l=(-34, 0, 0), hindpaw_l=(tilt, 0, 0))
+    fore = turns(shoulder_l=(tilt - 4, 0, 0), forearm_l=(-4, 0, 0))
     pose = _rest_of_body(rng, neck=-0.3 * tilt, tail=12) | hind | fore | on_right(hind) | on_right(fore)
     return jitter(pose | turns(pelvis=(-tilt, 0, 0)), rng, 2)
 
