@@ -20,17 +20,22 @@ from .refinement import farthest_points
 N_SIGNED = 6
 #: Eigenvalues that differ by more than this factor are not exchanged.
 EXCHANGE_FACTOR = 2.0
-#: Columns of the descriptors whose operators are used.
-N_FUNCTIONS = 10
+#: Columns of the descriptors whose operators are used, and modes that these act on.
+N_FUNCTIONS, N_MODES = 10, 20
+#: Rounds of the tournament: size that the maps are brought to, samples of each shape, maps that go on.
+ROUNDS = ((12, 150, 48), (N_MODES, 300, 8))
+#: Samples in the last round, which brings the maps to the size asked for.
+LAST_SAMPLES = 500
 
 
 @dataclass(frozen=True, eq=False)
 class MapHypothesis:
     """A rough map ``functional_map (k, k)`` and how well it explains the pair: ``score``, the sum of ``terms``, lower is better.
 
-    Terms, each about 0 for a perfect map and 1 for a bad one: ``commutativity`` and ``orthogonality`` of the functional map,
-    ``descriptors`` (relative distance of descriptors at corresponding points), ``orientation`` (0 outside out, 1 mirrored;
-    only where faces were given).
+    Terms, each 0 for a perfect map and about 1 for a bad one: ``commutativity`` and ``orthogonality`` of the functional map;
+    ``descriptors``, their relative distance at corresponding points; ``roughness``, the share of pulled-back low modes that the
+    target's modes do not represent, which torn and folded maps raise; ``orientation``, 0 outside out and 1 mirrored, only where
+    faces were given.
     """
 
     functional_map: Tensor
@@ -46,30 +51,32 @@ def map_hypotheses(
     *,
     source_faces: Tensor | None = None,
     target_faces: Tensor | None = None,
-    k: int = 20,
-    n_tried: int = 64,
-    n_samples: int = 300,
+    k: int = 40,
+    n_tried: int = 256,
 ) -> list[MapHypothesis]:
     """Distinct candidate functional maps of size ``(k, k)``, best first, to be refined by ZoomOut.
 
     A near-isometry takes low modes to low modes up to sign, and up to order where eigenvalues lie close. All signed
     permutations of the first six are ranked by how well they carry the descriptors, commute with multiplication by
-    them (which ties signs to one another) and, given faces, with their orientation operators (which alone sees a left-right
-    symmetry). The best ``n_tried`` of them, and the least-squares map under the same demands, are upsampled by ZoomOut on
-    ``n_samples`` points, scored, and freed of duplicates. In the spirit of MapTree (Ren et al. 2020), with the tree's
-    leaves ranked in closed form first.
+    them (which ties signs to one another) and, given faces, with their orientation operators (which alone see a
+    left-right symmetry). The best ``n_tried``, and the least-squares map under the same demands, go through three rounds: ZoomOut
+    on a few samples, score, the best and distinct go on. In the spirit of MapTree (Ren et al. 2020), with the
+    first levels of the tree ranked in closed form.
 
     Parameters
     ----------
     source_basis, target_basis : at least ``k`` modes with eigenvalues; the unit of length of each is free.
-    source_descriptors, target_descriptors : ``(n_s, q)``, ``(n_t, q)``, the same functions on both, such as wave kernel signatures.
+    source_descriptors, target_descriptors : ``(n_s, q)``, ``(n_t, q)``, the same functions on both, such as wave kernel
+        signatures; at most ten, evenly spaced, are used.
     source_faces, target_faces : triangles ``(f, 3)``, counter-clockwise seen from outside. Without them a symmetric shape
         yields its mirrored map as a hypothesis of about equal score.
+    k : size of the maps returned, at least 20. n_tried : signed permutations that are tried.
 
     Returns
     -------
-    list of MapHypothesis, ascending score, at least one. Cost: ``O(q f k^2)`` for the operators and ``O(n_tried n_samples^2 k^2)``
-    for the trials, about a second for 5,000 vertices.
+    list of at most eight MapHypothesis, ascending score, at least one.
+
+    Cost: ``O((n + f) k^2)`` for the operators; the trials do not depend on ``n``. Under a second at 5,000 vertices.
     """
     (source, source_eigenvalues), (target, target_eigenvalues) = (
         _unit_area(source_basis, k, "source"),
@@ -77,30 +84,30 @@ def map_hypotheses(
     )
     functions = _contrasts(source, target, source_descriptors, target_descriptors)
     faces = None if source_faces is None or target_faces is None else (source_faces, target_faces)
-    demands = _Demands.of((source, target), functions, faces)
-    eigenvalues = source_eigenvalues, target_eigenvalues
-    starts = demands.least_squares(*eigenvalues), demands.best_signed_permutations(*eigenvalues, n_tried)
-    chosen = [farthest_points(b, min(n_samples, b.n)) for b in (source, target)]
-    sampled = source.modes[chosen[0]], target.modes[chosen[1]]
-    maps, images = (torch.cat(parts) for parts in zip(*(_upsample(start, *sampled) for start in starts), strict=True))
-    terms = {
-        "commutativity": commutativity_residual(maps, *eigenvalues),
-        "orthogonality": orthogonality_residual(maps),
-        "descriptors": _descriptor_residual(images, functions[0][chosen[0]], functions[1][chosen[1]]),
-    }
-    if faces is not None:
-        terms["orientation"] = _mirroring(maps, _area_forms(source, faces[0]), _area_forms(target, faces[1]))
-    score = torch.stack(list(terms.values())).sum(dim=0)
-    best = _distinct(maps, score.argsort().tolist())
-    maps = (maps / area_ratio(source_basis, target_basis).sqrt()).to(source_basis.modes.dtype)
-    return [MapHypothesis(maps[i], float(score[i]), {name: float(value[i]) for name, value in terms.items()}) for i in best]
+    demands = _Demands.of((source.truncate(N_MODES), target.truncate(N_MODES)), functions, faces)
+    trials = _Trials.of((source, target), functions, faces)
+    found = demands.best_signed_permutations(source_eigenvalues, target_eigenvalues, n_tried)
+    for size, n_samples, n_kept in ROUNDS:
+        found, images = trials.upsample(found, size, n_samples)
+        if size == N_MODES:
+            solved, its_images = trials.upsample(
+                demands.least_squares(source_eigenvalues[:N_MODES], target_eigenvalues[:N_MODES]), size, n_samples
+            )
+            found, images = torch.cat([found, solved]), torch.cat([images, its_images])
+        score, _ = trials.score(found, images)
+        found = found[_distinct(found, score)[:n_kept]]
+    found, images = trials.upsample(found, k, LAST_SAMPLES)
+    score, terms = trials.score(found, images)
+    carried = (found / area_ratio(source_basis, target_basis).sqrt()).to(source_basis.modes.dtype)
+    order = _distinct(found, score)
+    return [MapHypothesis(carried[i], float(score[i]), {name: float(value[i]) for name, value in terms.items()}) for i in order]
 
 
 def _unit_area(basis: SampledBasis, k: int, name: str) -> tuple[SampledBasis, Tensor]:
     """The first ``k`` modes in float64, of the shape scaled to area one; their eigenvalues again, known to be there."""
-    if basis.k < k or k <= N_SIGNED or basis.eigenvalues is None:
+    if basis.k < k or k < N_MODES or basis.eigenvalues is None:
         got = f"{basis.k} modes, eigenvalues {'absent' if basis.eigenvalues is None else 'present'}, k={k}"
-        raise ArgumentError(problem(f"{name}_basis", f"at least k modes with eigenvalues, k > {N_SIGNED}", got))
+        raise ArgumentError(problem(f"{name}_basis", f"at least k modes with eigenvalues, k >= {N_MODES}", got))
     area = basis.measure.double().sum()
     eigenvalues = basis.eigenvalues[:k].double() * area
     return SampledBasis(basis.modes[:, :k].double() * area.sqrt(), basis.measure.double() / area, eigenvalues), eigenvalues
@@ -173,46 +180,83 @@ class _Demands:
         return signs[best % len(signs)][:, :, None] * rows
 
 
-def _upsample(maps: Tensor, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """ZoomOut of a batch of maps ``(h, k_0, k_0)`` on samples ``(m, k)``: maps ``(h, k, k)`` and images ``(h, m)`` in the samples.
+@dataclass(frozen=True, eq=False)
+class _Trials:
+    """Modes and descriptors at samples, farthest points first, so that leading samples are spread as well."""
 
-    In float32, by products of all pairs: the samples are few, the maps rough.
-    """
-    factor = cholesky(target.T @ target)
-    narrow_source, narrow_target = source.float(), target.float()
-    size, k = maps.shape[-1], target.shape[-1]
-    while True:
-        points = narrow_source[:, :size] @ maps.float().mT
-        images = (narrow_target[:, :size] @ points.mT - points.square().sum(dim=-1)[:, None, :] / 2).argmax(dim=-1)
-        finished, size = size == k, min(size + 1, k)
-        right = narrow_target[:, :size].T @ narrow_source[:, :size][images]
-        maps = torch.cholesky_solve(right.double(), factor[:size, :size])
-        if finished:
-            return maps, images
+    source: SampledBasis
+    target: SampledBasis
+    source_functions: Tensor
+    target_functions: Tensor
+    forms: tuple[Tensor, Tensor] | None
 
+    @staticmethod
+    def of(bases: tuple[SampledBasis, SampledBasis], functions: tuple[Tensor, Tensor], faces: tuple[Tensor, Tensor] | None) -> _Trials:
+        samples = [farthest_points(b, min(LAST_SAMPLES, b.n)) for b in bases]
+        source, target = (SampledBasis(b.modes[i], b.measure[i], b.eigenvalues) for b, i in zip(bases, samples, strict=True))
+        forms = None if faces is None else (_area_forms(bases[0], faces[0]), _area_forms(bases[1], faces[1]))
+        return _Trials(source, target, functions[0][samples[0]], functions[1][samples[1]], forms)
 
-def _descriptor_residual(images: Tensor, on_source: Tensor, on_target: Tensor) -> Tensor:
-    """``||f(T(p)) - g(p)|| / ||g||`` over the samples, for each map, ``(h,)``."""
-    return (on_source[images] - on_target).flatten(1).norm(dim=1) / on_target.norm()
+    def upsample(self, maps: Tensor, k: int, n_samples: int) -> tuple[Tensor, Tensor]:
+        """ZoomOut of a batch of maps ``(h, k_0, k_0)`` on the first samples: maps ``(h, k, k)``, images ``(h, n_samples)`` among them.
+
+        In float32, by products of all pairs: the samples are few, the maps rough.
+        """
+        source, target = self.source.modes[:n_samples, :k].float(), self.target.modes[:n_samples, :k].float()
+        factor = cholesky(target.T.double() @ target.double())
+        size = maps.shape[-1]
+        while True:
+            points = source[:, :size] @ maps.float().mT
+            images = (target[:, :size] @ points.mT - points.square().sum(dim=-1)[:, None, :] / 2).argmax(dim=-1)
+            finished, size = size == k, min(size + max(1, size // 10), k)
+            right = target[:, :size].T @ source[:, :size][images]
+            maps = torch.cholesky_solve(right.double(), factor[:size, :size])
+            if finished:
+                return maps, images
+
+    def score(self, maps: Tensor, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Score and terms of :class:`MapHypothesis` for each map of a batch, ``(h,)`` each."""
+        k, n = maps.shape[-1], images.shape[-1]
+        source, target = self.source.truncate(k), self.target.truncate(k)
+        assert source.eigenvalues is not None and target.eigenvalues is not None  # noqa: PT018
+        low = slice(1, 1 + k // 2)
+        weights = source.eigenvalues[low].rsqrt()
+        pulled = weights * source.modes[:, low][images]
+        torn = pulled - target.modes[:n] @ (maps[:, :, low] * weights)
+        gap = self.source_functions[images] - self.target_functions[:n]
+        terms = {
+            "commutativity": commutativity_residual(maps, source.eigenvalues, target.eigenvalues),
+            "orthogonality": orthogonality_residual(maps),
+            "descriptors": gap.flatten(1).norm(dim=1) / self.target_functions[:n].norm(),
+            "roughness": torn.flatten(1).norm(dim=1) / pulled.flatten(1).norm(dim=1),
+        }
+        if self.forms is not None:
+            terms["orientation"] = _mirroring(maps, *self.forms)
+        return torch.stack(list(terms.values())).sum(dim=0), terms
 
 
 def _area_forms(basis: SampledBasis, faces: Tensor) -> Tensor:
-    """``integral of phi_i dphi_m ^ dphi_j`` for the low modes ``m``: ``(N_SIGNED, k, k)``. Changes sign under a mirror."""
-    return orientation_operators(basis, faces, basis.modes[:, 1 : 1 + N_SIGNED])
+    """``integral of phi_i dphi_m ^ dphi_j`` for the low modes ``m``: ``(N_SIGNED, 20, 20)``. Changes sign under a mirror."""
+    return orientation_operators(basis.truncate(N_MODES), faces, basis.modes[:, 1 : 1 + N_SIGNED])
 
 
 def _mirroring(maps: Tensor, source_forms: Tensor, target_forms: Tensor) -> Tensor:
     """0 where a map carries the area forms of the source to those of the target, 1 where to their opposite, ``(h,)``."""
+    k = min(maps.shape[-1], N_MODES)
+    source_forms, target_forms, maps = source_forms[:, :k, :k], target_forms[:, :k, :k], maps[:, :k, :k]
     low = maps[:, 1 : 1 + N_SIGNED, 1 : 1 + N_SIGNED]
-    carried = torch.einsum("ham,hij,mjl,hnl->hain", low, maps, source_forms, maps)
+    carried = maps[:, None] @ torch.einsum("ham,mjl->hajl", low, source_forms) @ maps.mT[:, None]
     cosine = (carried * target_forms).flatten(1).sum(dim=1) / (carried.flatten(1).norm(dim=1) * target_forms.norm())
     return (1 - cosine) / 2
 
 
-def _distinct(maps: Tensor, order: list[int], apart: float = 0.1) -> list[int]:
-    """Indices from ``order`` whose mean squared column differs from those of all kept before by more than ``apart``."""
+def _distinct(maps: Tensor, score: Tensor, apart: float = 0.1) -> list[int]:
+    """Indices by ascending score, without maps whose mean squared column lies within ``apart`` of one before."""
+    order = score.argsort()
+    flat = maps[order].flatten(1)
+    close = torch.cdist(flat, flat).square() <= apart * maps.shape[-1]
     kept: list[int] = []
-    for i in order:
-        if all(float((maps[i] - maps[j]).square().sum()) > apart * maps.shape[-1] for j in kept):
+    for i in range(len(order)):
+        if not bool(close[i, kept].any()):
             kept.append(i)
-    return kept
+    return order[kept].tolist()

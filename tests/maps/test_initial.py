@@ -83,8 +83,8 @@ def test_finds_the_map_of_an_asymmetric_shape(pair, unit):
     signs = torch.where(torch.arange(60) % 3 == 0, -1.0, 1.0).double()
     basis = pair.target_basis
     other = SampledBasis(basis.modes * signs / unit, basis.measure * unit**2, basis.eigenvalues / unit**2)
-    first = hypotheses(pair, other)[0]
-    truth = point_to_functional(pair.truth, pair.source_basis.truncate(20), other.truncate(20))
+    first = hypotheses(pair, other, k=30)[0]
+    truth = point_to_functional(pair.truth, pair.source_basis.truncate(30), other.truncate(30))
     assert (first.functional_map - truth).norm() < 0.1 * truth.norm()
     assert first.score == pytest.approx(sum(first.terms.values()))
     assert first.terms["orientation"] < 0.02
@@ -115,9 +115,9 @@ def test_orientation_decides_between_a_map_and_its_mirror(animals):
 def test_float32_and_few_options(pair):
     narrow = [SampledBasis(b.modes.float(), b.measure.float(), b.eigenvalues.float()) for b in (pair.source_basis, pair.target_basis)]
     functions = [wave_kernel_signature(b)[:, :4] for b in narrow]
-    found = map_hypotheses(*narrow, *functions, k=12, n_tried=5, n_samples=100)
+    found = map_hypotheses(*narrow, *functions, k=20, n_tried=5)
     assert 1 <= len(found) <= 6
-    assert found[0].functional_map.shape == (12, 12)
+    assert found[0].functional_map.shape == (20, 20)
     assert found[0].functional_map.dtype == torch.float32
 
 
@@ -125,7 +125,7 @@ def test_refusals(pair):
     f, g = torch.rand(700, 3), torch.rand(900, 3)
     bases = pair.source_basis, pair.target_basis
     with pytest.raises(ArgumentError, match="source_basis"):
-        map_hypotheses(pair.source_basis.truncate(10), pair.target_basis, f, g)
+        map_hypotheses(pair.source_basis.truncate(30), pair.target_basis, f, g)
     with pytest.raises(ArgumentError, match="k=5"):
         map_hypotheses(*bases, f, g, k=5)
     with pytest.raises(ArgumentError, match="source_descriptors"):
