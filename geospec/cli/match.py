@@ -68,7 +68,6 @@ def run(
     repair: options.Repair = None,
     cache: options.Cache = False,
     device: options.Device = "cpu",
-    seed: Annotated[int, typer.Option("--seed", rich_help_panel=options.RUN, help="Seed of what is drawn at random.")] = 0,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -94,9 +93,7 @@ def run(
         voice.say("note", "nothing will be written: -o match.npz keeps the maps, --report match.html shows them", "yellow")
     start = time.perf_counter()
     with voice.progress() as progress:
-        found = geospec.match(
-            *shapes, k=k, laplacian=laplacian, landmarks=pairs, cache=cache or None, seed=seed, device=place, progress=progress
-        )
+        found = geospec.match(*shapes, k=k, laplacian=laplacian, landmarks=pairs, cache=cache or None, device=place, progress=progress)
         seconds = time.perf_counter() - start
         _write(found, true_map, (source.name, target.name), output, report, image, progress)
     result = {"seconds": seconds, **_numbers(found, true_map)}

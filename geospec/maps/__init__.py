@@ -4,6 +4,7 @@ from .commuting import multiplication_operators, orientation_operators
 from .confidence import round_trip_confidence
 from .conversion import functional_to_point, point_to_functional
 from .functional_map import laplacian_mask, resolvent_mask, solve_functional_map
+from .initial import N_MODES as FEWEST_MODES
 from .initial import MapHypothesis, map_hypotheses
 from .metrics import (
     area_under_curve,
@@ -14,12 +15,14 @@ from .metrics import (
     dirichlet_energy,
     error_curve,
     geodesic_error,
+    landmark_residual,
     orientation_agreement,
     orthogonality_residual,
 )
 from .refinement import RefinedMap, bijective_zoomout, farthest_points, icp, zoomout
 
 __all__ = [
+    "FEWEST_MODES",
     "MapHypothesis",
     "RefinedMap",
     "area_under_curve",
@@ -34,6 +37,7 @@ __all__ = [
     "functional_to_point",
     "geodesic_error",
     "icp",
+    "landmark_residual",
     "laplacian_mask",
     "map_hypotheses",
     "multiplication_operators",

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from ..errors import ArgumentError, problem
 from ..geodesics import HeatGeodesics, geodesic_distances
-from .conversion import checked_point_map
+from .conversion import checked_point_map, embeddings
 
 if TYPE_CHECKING:
+    from ..bases.base import SampledBasis
     from ..laplacians import Laplacian
     from ..shapes.cloud import PointCloud
     from ..shapes.mesh import Mesh
@@ -161,3 +162,14 @@ def conformality_residual(functional_map: Tensor, source_eigenvalues: Tensor, ta
     scaled = target.clamp(min=0).sqrt()[:, None] * functional_map[..., kept] / source[kept].sqrt()
     gram = scaled.mT @ scaled
     return torch.linalg.matrix_norm(gram - torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)) / gram.shape[-1] ** 0.5
+
+
+def landmark_residual(functional_map: Tensor, source_basis: SampledBasis, target_basis: SampledBasis, landmarks: Tensor) -> Tensor:
+    """How far ``C (k_t, k_s)`` carries known source points from their target points, relative: 0 where it meets them all.
+
+    ``|| a C phi_s(q) - phi_t(p) || / || phi_t(p) ||``, the mean over the pairs ``(q, p)`` of ``landmarks (m, 2)``, in the spectral embedding
+    of the target, ``a`` the ratio of the areas (see :func:`geospec.maps.functional_to_point`).
+    """
+    images, points = embeddings(functional_map, source_basis, target_basis, "nearest")[::-1]
+    images, points = images[landmarks[:, 0]], points[landmarks[:, 1]]
+    return ((images - points).norm(dim=1) / points.norm(dim=1)).mean()

@@ -1,5 +1,6 @@
 """One readable file per job: the order of the steps, and no arithmetic of its own."""
 
-from .match import Match, match
+from .matching import match
+from .result import Match
 
 __all__ = ["Match", "match"]

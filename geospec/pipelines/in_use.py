@@ -28,12 +28,11 @@ class InUse:
     def of(cls, given: Mesh | PointCloud) -> InUse:
         """Drop what no face uses; a point cloud stays whole."""
         everyone = torch.arange(given.n_points, device=given.points.device)
-        used = torch.ones_like(everyone, dtype=torch.bool)
+        used = torch.zeros_like(everyone, dtype=torch.bool)
         if isinstance(given, Mesh):
-            used[:] = False
             used[given.faces.reshape(-1)] = True
-        if bool(used.all()) or not bool(used.any()):
-            return cls(given, everyone, everyone, ~used)
+        if isinstance(given, PointCloud) or bool(used.all()):
+            return cls(given, everyone, everyone, torch.zeros_like(used))
         shape = repair(Mesh(given.points, given.faces), ("unreferenced",))
         assert shape.vertex_map is not None
         nearest = shape.vertex_map.from_file.clone()

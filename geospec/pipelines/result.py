@@ -68,7 +68,8 @@ class Match:
         }
         aside = path.with_name(f".{path.stem}.{os.getpid()}.partial.npz")
         try:
-            np.savez_compressed(aside, **{name: value.detach().cpu().numpy() for name, value in arrays.items()})
+            plain: dict[str, Any] = {name: value.detach().cpu().numpy() for name, value in arrays.items()}
+            np.savez_compressed(aside, **plain)
             os.replace(aside, path)
         finally:
             aside.unlink(missing_ok=True)

@@ -58,13 +58,13 @@ def test_the_verb_is_one_call_of_the_library(run, shapes, tmp_path, monkeypatch)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     (tmp_path / "pairs.txt").write_text("# source, target\n\n3, 5  # one pair\n17 21\n")
     done = run(
-        *("match", shapes / "a.off", shapes / "b.ply", "-k", 25, "--laplacian", "cotangent", "--seed", 7, "--cache"),
+        *("match", shapes / "a.off", shapes / "b.ply", "-k", 25, "--laplacian", "cotangent", "--cache"),
         *("--landmarks", tmp_path / "pairs.txt", "-q"),
     )
     assert (done.code, done.out, done.err) == (0, "", "")
     assert asked.pop("landmarks").tolist() == [[3, 5], [17, 21]]
     assert callable(asked.pop("progress"))
-    assert asked == {"k": 25, "laplacian": "cotangent", "cache": True, "seed": 7, "device": torch.device("cpu")}
+    assert asked == {"k": 25, "laplacian": "cotangent", "cache": True, "device": torch.device("cpu")}
     assert (tmp_path / "geospec").is_dir()
 
 

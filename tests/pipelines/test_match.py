@@ -75,7 +75,13 @@ def test_same_shape_gives_the_identity(pair):
     assert match.confidence.mean() > 0.99
 
 
-def test_float32_and_seeded_repeat(pair, found):
+def test_few_modes(pair):
+    match = geospec.match(pair[0].mesh, pair[0].mesh, k=8)
+    assert match.functional_map.shape == (8, 8)
+    assert error(match.target_to_source, torch.arange(pair[0].mesh.n_points), pair[0].mesh) < 2
+
+
+def test_float32_repeats(pair, found):
     shapes = [c.mesh.to(dtype=torch.float32) for c in pair[:2]]
     first, second = (geospec.match(*shapes, k=60) for _ in range(2))
     assert first.functional_map.dtype == first.confidence.dtype == torch.float32
@@ -169,8 +175,8 @@ def test_refusals(pair):
     both = Mesh(torch.cat([mesh.vertices, mesh.vertices + 9]), torch.cat([mesh.faces, mesh.faces + mesh.n_points]))
     with pytest.raises(ShapeError, match="source: wanted a shape in one piece, got 2 connected components; keep the largest"):
         geospec.match(both, mesh)
-    with pytest.raises(ArgumentError, match="k_initial: wanted"):
-        geospec.match(mesh, mesh, k=30, k_initial=40)
+    with pytest.raises(ArgumentError, match="k: wanted an integer of at least 2, got 1"):
+        geospec.match(mesh, mesh, k=1)
     with pytest.raises(ArgumentError, match="laplacian: wanted one of"):
         geospec.match(mesh, mesh, laplacian="uniform")
     with pytest.raises(ArgumentError, match="descriptors: wanted one of"):

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +24,8 @@ Shape = Mesh | PointCloud
 Progress = Callable[[str, int, int], None]
 
 DESCRIPTORS = ("wks", "hks")
+#: Modes of the first map.
+K_FIRST = 40
 #: Points of each shape that carry the refinement; all points take part in its last step.
 N_SAMPLES = 2000
 STAGES = ("Laplacians", "eigenbases", "descriptors", "first map", "refinement", "evaluation")
@@ -35,13 +36,11 @@ def match(
     target: Shape,
     *,
     k: int = 100,
-    k_initial: int = 20,
     laplacian: str = "robust",
     descriptors: str | tuple[Tensor, Tensor] = "wks",
     landmarks: Tensor | None = None,
     step: int | str = "auto",
     cache: bool | str | os.PathLike[str] | None = None,
-    seed: int = 0,
     device: torch.device | str | None = None,
     progress: Progress | None = None,
 ) -> Match:
@@ -53,11 +52,12 @@ def match(
     ----------
     source, target : meshes or point clouds, in any units and poses, each in one piece. Vertices that no face uses take
         the image of the nearest vertex in use, with confidence 0.
-    k : modes of the final functional map, at most the points of either shape.
-    k_initial : modes of the first functional map, at most ``k``.
+    k : modes of the final functional map, at least 2, at most the points of either shape. From 20 on the first map is the
+        best of many hypotheses; below, there is only the least-squares map of the descriptors.
     laplacian : construction of the Laplacian, see :func:`geospec.laplacian`.
     descriptors : ``"wks"``, ``"hks"``, or the caller's own functions ``((n_s, q), (n_t, q))`` that correspond column by column.
-    landmarks : (m, 2) int64 pairs (source vertex, target vertex) that are known to correspond, or ``None``.
+    landmarks : (m, 2) int64 pairs (source vertex, target vertex) that are known to correspond, or ``None``. They add descriptors
+        and choose among the hypotheses; the result need not pass through them exactly.
     step : modes added at each step of ZoomOut, or ``"auto"``, see :func:`geospec.maps.zoomout`.
     cache : keep eigenbases on disk, see :meth:`geospec.LaplaceBasis.fit`.
     device : where maps are solved and refined; default the source's. Laplacians and eigenbases are computed on the CPU.
@@ -74,7 +74,7 @@ def match(
     Cost at 5k vertices, k = 100: about 2 s on two cores; at 50k: a minute and less than 3 GB.
     Source: Ovsjanikov et al. 2012; Melzi et al. 2019; Ren et al. 2018 and 2020.
     """
-    _check(source, target, k, k_initial, laplacian, descriptors)
+    _check(source, target, k, laplacian, descriptors)
     used = [InUse.of(shape) for shape in (source, target)]
     pairs = None if landmarks is None else _in_use_landmarks(landmarks, source, target, used)
     place = source.points.device if device is None else torch.device(device)
@@ -91,7 +91,7 @@ def match(
     with watch("descriptors"):
         functions = _functions(unit, used, descriptors, pairs)
     with watch("first map"):
-        first = _first_map(unit, used, functions, k_initial)
+        first = _first_map(unit, used, functions, pairs)
     with watch("refinement"):
         # Float32 and samples: measured on real pairs, they leave the error as it is and halve the time twice.
         source_basis, target_basis = (basis.float() for basis in unit)
@@ -104,7 +104,7 @@ def match(
         numbers = {"mean_confidence": float(confidence.mean()), **_numbers(to_source, used, operators, unit, functional_map)}
 
     given = "the caller's" if isinstance(descriptors, tuple) else descriptors
-    options = {"k": k, "k_initial": k_initial, "laplacian": laplacian, "descriptors": given, "step": step}
+    options = {"k": k, "laplacian": laplacian, "descriptors": given, "step": step}
     options["landmarks"] = 0 if landmarks is None else len(landmarks)
     return Match(
         source,
@@ -138,7 +138,7 @@ class _Watch:
         return {**self.seconds, "total": round(sum(self.seconds.values()), 4)}
 
 
-def _check(source: Shape, target: Shape, k: int, k_initial: int, laplacian: str, descriptors: object) -> None:
+def _check(source: Shape, target: Shape, k: int, laplacian: str, descriptors: object) -> None:
     for name, shape in (("source", source), ("target", target)):
         if not isinstance(shape, Mesh | PointCloud):
             raise ArgumentError(problem(name, "a Mesh or a PointCloud", type(shape).__name__, "read files with geospec.load"))
@@ -148,8 +148,6 @@ def _check(source: Shape, target: Shape, k: int, k_initial: int, laplacian: str,
             raise ArgumentError(problem("k", f"at most the {shape.n_points} points of the {name}", k, "ask for fewer modes"))
     if not isinstance(k, int) or k < 2:
         raise ArgumentError(problem("k", "an integer of at least 2", repr(k)))
-    if not isinstance(k_initial, int) or k_initial < 2:
-        raise ArgumentError(problem("k_initial", "an integer of at least 2", repr(k_initial)))
     one_of("laplacian", laplacian, KINDS)
     if not isinstance(descriptors, tuple):
         one_of("descriptors", descriptors, DESCRIPTORS)
@@ -190,11 +188,16 @@ def _functions(
     return on_source, on_target
 
 
-def _first_map(unit: list[LaplaceBasis], used: list[InUse], functions: tuple[Tensor, Tensor], k_initial: int) -> Tensor:
-    """The best of several rough maps; on shapes of few modes, or with landmarks to lead it, the least-squares map."""
-    faces = [part.shape.faces if isinstance(part.shape, Mesh) else None for part in used]
-    found = maps.map_hypotheses(unit[0], unit[1], *functions, source_faces=faces[0], target_faces=faces[1], k=k_initial)
-    return found[0].functional_map
+def _first_map(unit: list[LaplaceBasis], used: list[InUse], functions: tuple[Tensor, Tensor], pairs: Tensor | None) -> Tensor:
+    """The best of several rough maps by its score, or by the landmarks where there are some; of few modes, the least-squares map."""
+    source, target = unit
+    if source.k < maps.FEWEST_MODES:
+        a, b = source.analyze(functions[0]), target.analyze(functions[1])
+        return maps.solve_functional_map(a, b, source_eigenvalues=source.eigenvalues, target_eigenvalues=target.eigenvalues)
+    faces = [part.shape.faces.to(source.modes.device) if isinstance(part.shape, Mesh) else None for part in used]
+    k = min(source.k, K_FIRST)
+    found = [h.functional_map for h in maps.map_hypotheses(source, target, *functions, source_faces=faces[0], target_faces=faces[1], k=k)]
+    return found[0] if pairs is None else min(found, key=lambda c: float(maps.landmark_residual(c, source, target, pairs)))
 
 
 def _numbers(
