@@ -94,14 +94,11 @@ def _check_neighbours(cloud: PointCloud, k: int, least: int) -> None:
 
 
 def _neighbours(points: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Distances and indices ``(n, k)`` of the nearest other points, nearest first."""
+    """Distances and indices ``(n, k)`` of the nearest other points, nearest first; of doubled points any one counts as the point itself."""
     from scipy.spatial import cKDTree
 
     distance, index = cKDTree(points.numpy()).query(points.numpy(), k=k + 1)
-    # A point is among its own neighbours, at distance 0, but not first where it has a double.
-    own = torch.from_numpy(index) == torch.arange(len(points))[:, None]
-    own[:, -1] |= ~own.any(dim=1)
-    return torch.from_numpy(distance)[~own].reshape(-1, k), torch.from_numpy(index)[~own].reshape(-1, k)
+    return torch.from_numpy(distance[:, 1:]), torch.from_numpy(index[:, 1:])
 
 
 def _agreeing_signs(points: Tensor, normals: Tensor, index: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from shapes.solids import sphere, torus
+from shapes.solids import cube, mesh, sphere, torus
 
 from geospec.errors import ArgumentError
 from geospec.shapes import (
@@ -44,6 +44,13 @@ def test_normals_point_outward_wherever_the_shape_bends():
     two = PointCloud(torch.cat([sample.points, ball(2000).points + 10]))  # each part is turned on its own
     outward = torch.cat([sample.normals, ball(2000).points])
     assert ((estimate_normals(two).normals * outward).sum(dim=1) > 0.8).all()
+
+
+def test_signs_travel_where_normals_agree():
+    """On a thin plate the tree must go along the faces, not across its edges: a tree without weights errs here."""
+    plate = mesh(cube().vertices * torch.tensor([1, 1, 0.07]), cube().faces)
+    sample = sample_surface(plate, 2000, method="poisson-disk", seed=2).cloud
+    assert ((estimate_normals(sample, 8).normals * sample.normals).sum(dim=1) > 0).all()
 
 
 def test_normals_turn_with_the_shape():

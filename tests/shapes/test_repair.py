@@ -67,6 +67,13 @@ def test_orientation_is_recovered(shape):
     assert torch.equal(back.faces, shape.faces)
 
 
+def test_an_open_patch_stays_as_its_larger_part_stood():
+    for turned in ([0], [0, 5, 9], [23]):
+        mixed = Mesh(disk().vertices, disk().faces.clone())
+        mixed.faces[turned] = mixed.faces[turned][:, [0, 2, 1]]
+        assert torch.equal(repair(mixed, ["orientation"]).faces, disk().faces)
+
+
 def test_closed_bodies_turn_outward_and_moebius_stays():
     inward = Mesh(cube().vertices, cube().faces.flip(1))
     assert report(repair(inward, ["orientation"])).volume == pytest.approx(1)

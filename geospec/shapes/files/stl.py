@@ -24,7 +24,6 @@ def read_stl(name: str, data: bytes) -> Contents:
     corners = _text_corners(name, data) if _is_text(data) else _binary_corners(name, data)
     if len(corners) == 0:
         raise FileFormatError(problem(name, "triangles", "none"))
-    corners = corners + 0.0  # -0.0 and 0.0 are the same place
     first, vertex_of = unique_rows(corners)
     return Contents(corners[first], Polygons.uniform(vertex_of.reshape(-1, 3)))
 
