@@ -74,7 +74,7 @@ def zoomout(
     step : modes added a time: a number, a pair, or ``"auto"``: a tenth of the current size, at least one (20 to 100 in 19 steps
         instead of 80). A side that would pass ``k_final`` stays at it.
     subsample : run on this many points of each shape, spread by :func:`farthest_points`, or on the given pair of index
-        tensors, and convert on all points only at the end. Functional maps are then fitted by least squares on the samples.
+        tensors, and on all points only the last step, done twice. Functional maps are then fitted by least squares on the samples.
 
     Returns
     -------
@@ -83,16 +83,20 @@ def zoomout(
 
     Notes
     -----
-    One search a step dominates, O(n_s n_t k) at worst; everything else is O(n k_s k_t).
+    One search a step dominates, O(n_s n_t k) at worst; everything else is O(n k_s k_t). All searches but the last run in
+    float32: two points must be equally near to seven digits for that to matter, and the last one is exact.
     """
     sizes = schedule(initial, k_final, k_start, step)
     source, target = _leading(source_basis, sizes[-1][0], "source_basis"), _leading(target_basis, sizes[-1][1], "target_basis")
     small_source, small_target = _samples(source, target, subsample)
     project = _Projection(small_target, orthonormal=subsample is None)
     functional_map = _functional_start(initial, source, target, sizes[0])
+    narrow_source, narrow_target = _narrow(small_source), _narrow(small_target)
     for k_s, k_t in sizes[1:]:
-        point_map = functional_to_point(functional_map, small_source, small_target)
+        point_map = functional_to_point(functional_map, narrow_source, narrow_target)
         functional_map = project(small_source.modes[:, :k_s][point_map], k_t)
+    if subsample is not None:
+        functional_map = point_to_functional(functional_to_point(functional_map, _narrow(source), _narrow(target)), source, target)
     point_map = functional_to_point(functional_map, source, target)
     record = {"method": "zoomout", "sizes": sizes, "points": [small_source.n, small_target.n], "searches": len(sizes)}
     return RefinedMap(point_to_functional(point_map, source, target), point_map, record=record)
@@ -129,10 +133,14 @@ def bijective_zoomout(
     if reverse is None:
         reverse = area_ratio(source, target) * forward.mT
     backward = _functional_start(reverse, target, source, sizes[0][::-1])
+    narrow_source, narrow_target = _narrow(small_source), _narrow(small_target)
     for k_s, k_t in sizes[1:]:
-        to_source, to_target = _search_both(forward, backward, small_source, small_target)
+        to_source, to_target = _search_both(forward, backward, narrow_source, narrow_target)
         forward = on_target(small_source.modes[:, :k_s][to_source], k_t)
         backward = on_source(small_target.modes[:, :k_t][to_target], k_s)
+    if subsample is not None:
+        to_source, to_target = _search_both(forward, backward, _narrow(source), _narrow(target))
+        forward, backward = point_to_functional(to_source, source, target), point_to_functional(to_target, target, source)
     to_source, to_target = _search_both(forward, backward, source, target)
     forward, backward = point_to_functional(to_source, source, target), point_to_functional(to_target, target, source)
     record = {"method": "bijective zoomout", "sizes": sizes, "points": [small_source.n, small_target.n], "searches": 2 * len(sizes)}
@@ -200,8 +208,14 @@ class _Projection:
         return right if self.factor is None else torch.cholesky_solve(right, self.factor[:k, :k])
 
 
+def _narrow(basis: SampledBasis) -> SampledBasis:
+    """In float32, for searches whose result is projected onto a few modes at once: nearly twice as fast, ties aside the same."""
+    return SampledBasis(basis.modes.float(), basis.measure.float(), None)
+
+
 def _search_both(forward: Tensor, backward: Tensor, source: SampledBasis, target: SampledBasis) -> tuple[Tensor, Tensor]:
     k_t, k_s = forward.shape
+    forward, backward = forward.to(source.modes.dtype), backward.to(source.modes.dtype)
     ratio = area_ratio(source, target)
     phi_s, phi_t = source.modes[:, :k_s], target.modes[:, :k_t]
     to_source = _nearest_to_two(phi_t, phi_s @ (ratio * forward.mT), phi_s @ backward)

@@ -9,7 +9,7 @@ import torch
 from geospec.bases.base import SampledBasis
 from geospec.errors import ArgumentError
 from geospec.maps import bijective_zoomout, farthest_points, functional_to_point, icp, point_to_functional, zoomout
-from geospec.maps.refinement import schedule
+from geospec.maps.refinement import _Projection, schedule
 
 from .conftest import Pair
 
@@ -160,6 +160,27 @@ def _both_ways(pair: Pair):
     return (start, (pair.source_basis, pair.target_basis)), (start.T, (pair.target_basis, pair.source_basis))
 
 
+def test_bijective_zoomout_does_not_see_units(pair):
+    start = rough_start(pair)
+    expected = bijective_zoomout(start, pair.source_basis, pair.target_basis, k_final=20, step=4)
+    found = bijective_zoomout(64 * start, pair.source_basis, scaled(pair.target_basis, 64.0), k_final=20, step=4)
+    assert torch.equal(found.target_to_source, expected.target_to_source)
+    assert torch.equal(found.source_to_target, expected.source_to_target)
+    assert torch.allclose(found.reverse_functional_map * 64, expected.reverse_functional_map)
+
+
+def test_fit_on_samples_is_least_squares(pair):
+    """Leading blocks of one factor against a separate least-squares problem for every size."""
+    basis = pair.source_basis.truncate(30)
+    signal = torch.randn(basis.n, 4, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    chosen = torch.arange(0, basis.n, 7)  # far from even
+    even = SampledBasis(basis.modes[chosen], torch.full((len(chosen),), 0.01).double())
+    fit = _Projection(even, orthonormal=False)
+    for k in (1, 12, 30):
+        assert torch.allclose(fit(signal[chosen], k), torch.linalg.lstsq(even.modes[:, :k], signal[chosen]).solution)
+        assert torch.allclose(_Projection(basis, orthonormal=True)(signal, k), basis.truncate(k).analyze(signal))
+
+
 def test_bijective_search_is_the_stacked_search(pair):
     """One search with a spread coordinate against the search in twice the dimensions that it stands for."""
     generator = torch.Generator().manual_seed(3)
@@ -177,7 +198,11 @@ def test_bijective_search_is_the_stacked_search(pair):
 
 def test_icp_gives_an_orthogonal_map(pair):
     start = rough_start(pair, 20)
+    large = scaled(pair.target_basis, 3.0)
+    in_units = icp(3 * start, pair.source_basis, large)
     result = icp(start, pair.source_basis, pair.target_basis)
+    assert torch.equal(in_units.target_to_source, result.target_to_source)
+    assert torch.allclose(in_units.functional_map, 3 * result.functional_map)
     a = pair.target_basis.measure.sum() / pair.source_basis.measure.sum()
     assert torch.allclose(result.functional_map.T @ result.functional_map, a * torch.eye(20, dtype=torch.float64), atol=1e-10)
     assert result.record["settled"]
@@ -193,7 +218,8 @@ def test_farthest_points_spread(pair):
     at_random = torch.randperm(pair.source_basis.n, generator=torch.Generator().manual_seed(0))[:60]
     to_random = torch.cdist(pair.source.vertices, pair.source.vertices[at_random]).min(dim=1).values
     assert to_chosen.max() < 0.75 * to_random.max()
-    assert len(farthest_points(pair.source_basis, pair.source_basis.n).unique()) == pair.source_basis.n
+    doubled = SampledBasis(pair.source_basis.modes.repeat(2, 1), pair.source_basis.measure.repeat(2), pair.source_basis.eigenvalues)
+    assert len(farthest_points(doubled, doubled.n).unique()) == doubled.n  # points that coincide are still chosen once each
 
 
 def test_schedule():
