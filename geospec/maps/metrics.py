@@ -167,8 +167,8 @@ def conformality_residual(functional_map: Tensor, source_eigenvalues: Tensor, ta
 def landmark_residual(functional_map: Tensor, source_basis: SampledBasis, target_basis: SampledBasis, landmarks: Tensor) -> Tensor:
     """How far ``C (k_t, k_s)`` carries known source points from their target points, relative: 0 where it meets them all.
 
-    ``|| a C phi_s(q) - phi_t(p) || / || phi_t(p) ||``, the mean over the pairs ``(q, p)`` of ``landmarks (m, 2)``, in the spectral embedding
-    of the target, ``a`` the ratio of the areas (see :func:`geospec.maps.functional_to_point`).
+    ``|| a C phi_s(q) - phi_t(p) || / || phi_t(p) ||``, the mean over the pairs ``(q, p)`` of ``landmarks (m, 2)``, in the spectral
+    embedding of the target, ``a`` the ratio of the areas (see :func:`geospec.maps.functional_to_point`).
     """
     images, points = embeddings(functional_map, source_basis, target_basis, "nearest")[::-1]
     images, points = images[landmarks[:, 0]], points[landmarks[:, 1]]
