@@ -17,7 +17,7 @@ from .errors import ArgumentError, ConvergenceError, ShapeError, one_of, problem
 from .laplacians import laplacian
 from .shapes.cloud import PointCloud
 from .shapes.mesh import Mesh
-from .shapes.report import MeshReport, report
+from .shapes.reports import MeshReport, report
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -161,7 +161,7 @@ def _exact(shape: Mesh | PointCloud, index: npt.NDArray[np.int64]) -> Array:
         raise ArgumentError(problem("method", "'heat' or 'dijkstra' for a point cloud", "'exact'"))
     from scipy.sparse.csgraph import connected_components
 
-    igl = require_package("igl", "the exact method", "libigl")
+    igl = require_package("igl", "the exact method", "geospec[exact]")
     about = report(shape)
     if isinstance(about, MeshReport) and not about.manifold:  # the library would return zeros beyond a pinched vertex
         got = f"{len(about.nonmanifold_edges)} edges and {len(about.nonmanifold_vertices)} vertices that are not"

@@ -8,9 +8,9 @@ from .mesh import Mesh
 from .reconstruction import reconstruct_surface
 from .registration import RigidMotion, align_rigid, register_rigid
 from .remesh import decimate, subdivide
-from .repair import STEPS as REPAIR_STEPS
-from .repair import repair
-from .report import MeshReport, ShapeReport, report
+from .repairs import STEPS as REPAIR_STEPS
+from .repairs import repair
+from .reports import MeshReport, ShapeReport, report
 from .sampling import SurfaceSample, sample_surface
 from .vertex_map import VertexMap, point_map_from_file, point_map_to_file
 

@@ -86,7 +86,7 @@ def decimate(mesh: Mesh, *, n_faces: int | None = None, n_vertices: int | None =
     ------
     MissingDependencyError : ``fast_simplification`` is not installed.
     """
-    package = require_package("fast_simplification", "decimate", "fast-simplification")
+    package = require_package("fast_simplification", "decimate", "geospec[decimate]")
     if (n_faces is None) == (n_vertices is None):
         raise ArgumentError(problem("n_faces, n_vertices", "exactly one of them", "both" if n_faces is not None else "neither"))
     if n_vertices is not None:

@@ -23,7 +23,7 @@ import torch
 from ...errors import ArgumentError, FileFormatError, ShapeError, problem
 from ..cloud import PointCloud
 from ..mesh import Mesh
-from ..repair import repair as repaired
+from ..repairs import repair as repaired
 from .contents import Contents, Polygons
 from .glb import read_glb, write_glb
 from .npz import read_npz, write_npz

@@ -11,7 +11,7 @@ import torch
 from ..errors import ArgumentError, one_of, problem
 from .connectivity import Connectivity
 from .mesh import Mesh
-from .report import degenerate, signed_volume
+from .reports import degenerate, signed_volume
 from .rows import unique_rows
 from .vertex_map import VertexMap
 
