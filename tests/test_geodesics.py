@@ -212,5 +212,5 @@ def test_refusals(monkeypatch):
     with pytest.raises(ArgumentError, match="time_scale"):
         HeatGeodesics(mesh, time_scale=0)
     monkeypatch.setitem(sys.modules, "igl", None)
-    with pytest.raises(MissingDependencyError, match="pip install 'libigl'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'geospec\[exact\]'"):
         geodesic_distances(mesh, 0, method="exact")

@@ -19,12 +19,13 @@ from .metrics import (
     orientation_agreement,
     orthogonality_residual,
 )
-from .refinement import RefinedMap, bijective_zoomout, farthest_points, icp, zoomout
+from .refinement import RefinedMap, RefinedPair, bijective_zoomout, farthest_points, icp, zoomout
 
 __all__ = [
     "FEWEST_MODES",
     "MapHypothesis",
     "RefinedMap",
+    "RefinedPair",
     "area_under_curve",
     "bijective_zoomout",
     "bijectivity_error",

@@ -18,20 +18,25 @@ Size = int | tuple[int, int]
 Subsample = int | tuple[Tensor, Tensor] | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class RefinedMap:
     """What a refinement returns.
 
-    ``functional_map (k_t, k_s)`` from source to target and the ``target_to_source (n_t,)`` that it comes from, int64. Methods
-    that treat both directions alike add ``reverse_functional_map (k_s, k_t)`` and ``source_to_target (n_s,)``. ``record`` says
-    what was done: method, sizes visited, number of searches.
+    ``functional_map (k_t, k_s)`` from source to target and the ``target_to_source (n_t,)`` that it comes from, int64. ``record``
+    says what was done: method, sizes visited, number of searches.
     """
 
     functional_map: Tensor
     target_to_source: Tensor
-    reverse_functional_map: Tensor | None = None
-    source_to_target: Tensor | None = None
     record: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RefinedPair(RefinedMap):
+    """What a refinement of both directions returns: also ``reverse_functional_map (k_s, k_t)`` and ``source_to_target (n_s,)``."""
+
+    reverse_functional_map: Tensor
+    source_to_target: Tensor
 
 
 def icp(functional_map: Tensor, source_basis: SampledBasis, target_basis: SampledBasis, *, most: int = 50) -> RefinedMap:
@@ -50,7 +55,8 @@ def icp(functional_map: Tensor, source_basis: SampledBasis, target_basis: Sample
         functional_map, previous = u @ vh / scale, point_map
         point_map = functional_to_point(functional_map, source, target)
         settled, rounds = torch.equal(point_map, previous), rounds + 1
-    return RefinedMap(functional_map, point_map, record={"method": "icp", "rounds": rounds, "settled": settled, "searches": rounds + 1})
+    record = {"method": "icp", "rounds": rounds, "settled": settled, "searches": rounds + 1}
+    return RefinedMap(functional_map=functional_map, target_to_source=point_map, record=record)
 
 
 def zoomout(
@@ -99,7 +105,7 @@ def zoomout(
         functional_map = point_to_functional(functional_to_point(functional_map, _narrow(source), _narrow(target)), source, target)
     point_map = functional_to_point(functional_map, source, target)
     record = {"method": "zoomout", "sizes": sizes, "points": [small_source.n, small_target.n], "searches": len(sizes)}
-    return RefinedMap(point_to_functional(point_map, source, target), point_map, record=record)
+    return RefinedMap(functional_map=point_to_functional(point_map, source, target), target_to_source=point_map, record=record)
 
 
 def bijective_zoomout(
@@ -112,7 +118,7 @@ def bijective_zoomout(
     step: Size | str = 1,
     subsample: Subsample = None,
     reverse: Tensor | None = None,
-) -> RefinedMap:
+) -> RefinedPair:
     """ZoomOut in both directions at once, each search asking both functional maps (Ren et al. 2020, MapTree, sec. 5).
 
     The arguments are those of :func:`zoomout`; ``reverse`` is a start for the other direction, ``(k_s, k_t)`` or
@@ -123,7 +129,7 @@ def bijective_zoomout(
 
     Returns
     -------
-    RefinedMap with both functional maps and both point maps.
+    RefinedPair with both functional maps and both point maps.
     """
     sizes = schedule(initial, k_final, k_start, step)
     source, target = _leading(source_basis, sizes[-1][0], "source_basis"), _leading(target_basis, sizes[-1][1], "target_basis")
@@ -144,7 +150,9 @@ def bijective_zoomout(
     to_source, to_target = _search_both(forward, backward, source, target)
     forward, backward = point_to_functional(to_source, source, target), point_to_functional(to_target, target, source)
     record = {"method": "bijective zoomout", "sizes": sizes, "points": [small_source.n, small_target.n], "searches": 2 * len(sizes)}
-    return RefinedMap(forward, to_source, backward, to_target, record)
+    return RefinedPair(
+        functional_map=forward, target_to_source=to_source, reverse_functional_map=backward, source_to_target=to_target, record=record
+    )
 
 
 def farthest_points(basis: SampledBasis, m: int) -> Tensor:
