@@ -34,6 +34,7 @@ def backend_info() -> dict[str, Any]:
     devices that have a kernel.
     """
     has = torch._C._dispatch_has_kernel_for_dispatch_key
+    devices = ("CPU",) if _CUDA_ABSENT else ("CPU", "CUDA")
     names = sorted(name for name in torch._C._dispatch_get_all_op_names() if name.startswith("geospec::"))
     return {
         "torch": str(torch.__version__),
@@ -41,5 +42,5 @@ def backend_info() -> dict[str, Any]:
         "machine": platform.machine(),
         "cuda": not _CUDA_ABSENT,
         "cuda_absent": _CUDA_ABSENT,
-        "ops": {name.partition("::")[2]: [device for device in ("CPU", "CUDA") if has(name, device)] for name in names},
+        "ops": {name.partition("::")[2]: [device for device in devices if has(name, device)] for name in names},
     }
