@@ -13,22 +13,11 @@
 
 namespace geospec::nearest {
 
-constexpr int kAxes = 3;  // principal axes that describe a node: a surface needs two, its bending a third
-
 template <class T>
 struct Hit {
   T value;
   int32_t lane;
   int64_t row;
-};
-
-// A node's points lie within [low, high] on each axis, and within `radius` of the span of the axes.
-template <class T>
-struct NodeBounds {
-  T center_norm;            // |center|^2
-  T center_on_axis[kAxes];  // <axis, center>
-  T low[kAxes], high[kAxes];
-  T radius;
 };
 
 // Whether a <= b in any lane, and the square root of each: the two steps that C's operators do not give.

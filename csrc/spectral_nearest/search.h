@@ -16,9 +16,17 @@ namespace geospec::nearest {
 enum class Method { automatic, tree, brute };
 
 constexpr int64_t kSmall = 512;           // fewer points than this are never worth a tree
-constexpr int64_t kTrials = 16;           // blocks of queries that "auto" tries on the tree
+constexpr int64_t kPayback = 4;           // queries for each cell that repay building a tree
+constexpr int64_t kTrials = 8;            // blocks of queries that "auto" tries on the tree
 constexpr double kTreeShare = 0.8;        // of the work of brute force: a tree that needs more is left
 constexpr int64_t kPanelBytes = 1 << 18;  // of points, and of queries: both stay in the second-level cache
+
+// Coordinates relative to a common centre, times a power of two.
+template <class T>
+struct Frame {
+  std::vector<T> center;
+  T scale;
+};
 
 template <class T>
 struct Problem {
@@ -37,7 +45,7 @@ struct Block {
   std::vector<Hit<T>> hits;
   int64_t query[kLanes] = {}, index[kLanes] = {};  // query -1: an empty lane, whose best of -infinity nothing beats
   double best[kLanes] = {};                        // squared distance in the common frame
-  T norm[kLanes] = {}, error[kLanes] = {}, axis_error[kLanes] = {}, threshold[kLanes] = {}, limit[kLanes] = {};
+  T norm[kLanes] = {}, error[kLanes] = {}, reach[kLanes] = {}, threshold[kLanes] = {}, limit[kLanes] = {};
   int64_t work = 0;  // rows compared, of points and of nodes
 
   explicit Block(int64_t d) : x(d * kLanes), hits(kLeaf * kLanes) {}
@@ -45,7 +53,8 @@ struct Block {
   // What the comparison in T must reach: value <= threshold for a point, bound <= limit for a node.
   void tighten(int l) {
     threshold[l] = T(0.5 * (best[l] - double(norm[l])) + 0.5 * double(error[l]));
-    limit[l] = T(best[l]) + error[l];
+    limit[l] = T(std::sqrt(std::max(best[l], 0.0))) + rounding_error(0, T(1)) * reach[l];
+    if (query[l] < 0) limit[l] = -std::numeric_limits<T>::infinity();
   }
 };
 
@@ -60,11 +69,13 @@ class Search {
 
   void run(Method method) {
     const int64_t blocks = (problem_.q + kLanes - 1) / kLanes;
-    prepare_points(method == Method::tree || (method == Method::automatic && problem_.p >= kSmall));
+    with_tree_ = method == Method::tree || (method == Method::automatic && problem_.p >= kSmall &&
+                                            problem_.q >= kPayback * cell_count(problem_.p, d_));
+    prepare_points();
     sort_queries();
     std::vector<int64_t> all(blocks), trial, rest;
     std::iota(all.begin(), all.end(), int64_t(0));
-    if (tree_.leaves == 0) return by_brute_force(all);
+    if (!with_tree_) return by_brute_force(all);
     if (method == Method::tree) return void(by_tree(all));
     const int64_t step = std::max<int64_t>(1, blocks / kTrials);
     for (int64_t b : all) (b % step == step / 2 ? trial : rest).push_back(b);
@@ -77,14 +88,14 @@ class Search {
 
  private:
   // Moves the points into the common frame and, with a tree, into its order.
-  void prepare_points(bool with_tree) {
+  void prepare_points() {
     const int64_t p = problem_.p;
     rows_.resize(p * d_);
     half_norms_.resize(p);
     parallel_(0, p, 1024, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) to_frame(problem_.points + i * d_, rows_.data() + i * d_);
     });
-    if (with_tree) {
+    if (with_tree_) {
       tree_ = build_tree<S>(rows_.data(), p, d_, parallel_);
       std::vector<T> ordered(p * d_);
       parallel_(0, p, 1024, [&](int64_t begin, int64_t end) {
@@ -110,23 +121,32 @@ class Search {
   void sort_queries() {
     const int64_t q = problem_.q;
     queries_.resize(q);
-    if (tree_.leaves == 0) return std::iota(queries_.begin(), queries_.end(), int64_t(0));
+    if (!with_tree_) return std::iota(queries_.begin(), queries_.end(), int64_t(0));
+    std::vector<T> moved(q * d_);
+    parallel_(0, q, 1024, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) to_frame(problem_.queries + i * d_, moved.data() + i * d_);
+    });
+    const Balls<T>&cells = tree_.cells, &leaves = tree_.leaves;
+    assign<S>(moved.data(), q, 1, d_, cells.centers.data(), cells.norms.data(), cells.count, parallel_, home_cell_);
     home_.resize(q);
     parallel_(0, q, 256, [&](int64_t begin, int64_t end) {
-      std::vector<T> x(d_);
       for (int64_t i = begin; i < end; ++i) {
-        to_frame(problem_.queries + i * d_, x.data());
-        int64_t node = 0;
-        while (const int64_t child = tree_.nodes[node].child)
-          node = child + (double(S::dot(x.data(), tree_.center(node, d_) + d_, d_)) > tree_.nodes[node].split);
-        home_[i] = node;
+        const T* x = moved.data() + i * d_;
+        int64_t best = tree_.cell_leaves[home_cell_[i]];
+        const int64_t last = tree_.cell_leaves[home_cell_[i] + 1];
+        T least = std::numeric_limits<T>::infinity();
+        if (best + 1 < last)
+          for (int64_t leaf = best; leaf < last; ++leaf) {
+            const T value = leaves.norms[leaf] / 2 - S::dot(x, leaves.centers.data() + leaf * d_, d_);
+            if (value < least) least = value, best = leaf;
+          }
+        home_[i] = best;
       }
     });
-    std::vector<int64_t> start(tree_.leaves + 1, 0);
-    const auto leaf = [&](int64_t i) { return tree_.nodes[home_[i]].begin / kLeaf; };
-    for (int64_t i = 0; i < q; ++i) ++start[leaf(i) + 1];
+    std::vector<int64_t> start(leaves.count + 1, 0);
+    for (int64_t i = 0; i < q; ++i) ++start[home_[i] + 1];
     std::partial_sum(start.begin(), start.end(), start.begin());
-    for (int64_t i = 0; i < q; ++i) queries_[start[leaf(i)]++] = i;
+    for (int64_t i = 0; i < q; ++i) queries_[start[home_[i]]++] = i;
   }
 
   void load(Block<S>& block, int64_t number) const {
@@ -138,14 +158,13 @@ class Search {
       block.query[l] = used ? queries_[place] : -1;
       block.index[l] = 0;
       block.best[l] = used ? std::numeric_limits<double>::infinity() : -std::numeric_limits<double>::infinity();
-      block.norm[l] = block.error[l] = block.axis_error[l] = 0;
+      block.norm[l] = block.error[l] = block.reach[l] = 0;
       if (used) {
         to_frame(problem_.queries + queries_[place] * d_, x.data());
         for (int64_t k = 0; k < d_; ++k) block.x[k * kLanes + l] = x[k];
         block.norm[l] = S::dot(x.data(), x.data(), d_);
-        const T reach = reach_ + std::sqrt(block.norm[l]);
-        block.error[l] = rounding_error(d_, reach);
-        block.axis_error[l] = rounding_error(d_, T(1)) * reach;
+        block.reach[l] = reach_ + std::sqrt(block.norm[l]);
+        block.error[l] = rounding_error(d_, block.reach[l]);
       }
       block.tighten(l);
     }
@@ -168,7 +187,7 @@ class Search {
         const Hit<T>& hit = block.hits[i];
         const int l = hit.lane;
         if (hit.value > block.threshold[l]) continue;  // it has fallen since
-        const int64_t row = first + hit.row, index = tree_.leaves ? tree_.order[row] : row;
+        const int64_t row = first + hit.row, index = with_tree_ ? tree_.order[row] : row;
         const double squared =
             S::exact(problem_.queries + block.query[l] * d_, problem_.points + index * d_, d_, double(frame_.scale));
         if (!wins(squared, index, block.best[l], block.index[l])) continue;
@@ -180,45 +199,77 @@ class Search {
     }
   }
 
-  struct Pending {
+  struct Candidate {
     int64_t node;
-    T bound[kLanes];
+    T nearness;  // sum over the queries of the bounds on their distances
   };
 
-  // Leaves first where the queries fall, then depth first, the nearer child before the farther.
-  void descend(Block<S>& block, std::vector<Pending>& stack) const {
+  // Room for the bounds of one block on nodes of one level.
+  struct Bounds {
+    std::vector<T> values;  // (nodes, kLanes)
+    std::vector<Candidate> candidates;
+  };
+
+  // Leaves first where the queries fall; then the cells and their leaves, the nearer first.
+  void descend(Block<S>& block, Bounds& cells, Bounds& leaves) const {
     std::vector<int64_t> seen;
-    for (int l = 0; l < kLanes; ++l) {
-      if (block.query[l] < 0) continue;
+    for (int l = 0; l < kLanes && block.query[l] >= 0; ++l) {
       const int64_t leaf = home_[block.query[l]];
-      if (std::find(seen.begin(), seen.end(), leaf) != seen.end()) continue;
+      if (!seen.empty() && seen.back() == leaf) continue;  // queries come sorted by leaf
       seen.push_back(leaf);
-      scan(block, tree_.nodes[leaf].begin, tree_.nodes[leaf].end);
+      scan(block, tree_.leaf_begin[leaf], tree_.leaf_begin[leaf + 1]);
     }
-    stack.resize(1);
-    stack[0] = {};
-    T bounds[2 * kLanes];
-    while (!stack.empty()) {
-      const Pending top = stack.back();
-      stack.pop_back();
-      bool wanted = false;
-      for (int l = 0; l < kLanes; ++l) wanted |= top.bound[l] <= block.limit[l];
-      if (!wanted) continue;
-      const Node& node = tree_.nodes[top.node];
-      if (node.child == 0) {
-        if (std::find(seen.begin(), seen.end(), top.node) == seen.end()) scan(block, node.begin, node.end);
-        continue;
-      }
-      S::bounds(tree_.center(node.child, d_), tree_.bounds.data() + node.child, d_, block.x.data(), block.norm,
-                block.error, block.axis_error, bounds);
-      block.work += 2 * (1 + kAxes);
-      T sum[2] = {0, 0};
-      for (int i = 0; i < 2; ++i)
-        for (int l = 0; l < kLanes; ++l) sum[i] += bounds[i * kLanes + l];
-      const int near = sum[1] < sum[0];
-      for (const int i : {1 - near, near}) {
-        stack.push_back({node.child + i, {}});
-        std::copy(bounds + i * kLanes, bounds + (i + 1) * kLanes, stack.back().bound);
+    bound(block, tree_.cells, 0, tree_.cells.count, cells);
+    bound_by_bisectors(block, cells);
+    for (const Candidate& cell : cells.candidates) {
+      if (!wanted(block, cells.values.data() + cell.node * kLanes)) continue;
+      const int64_t first = tree_.cell_leaves[cell.node];
+      bound(block, tree_.leaves, first, tree_.cell_leaves[cell.node + 1], leaves);
+      for (const Candidate& leaf : leaves.candidates)
+        if (wanted(block, leaves.values.data() + (leaf.node - first) * kLanes) &&
+            std::find(seen.begin(), seen.end(), leaf.node) == seen.end())
+          scan(block, tree_.leaf_begin[leaf.node], tree_.leaf_begin[leaf.node + 1]);
+    }
+  }
+
+  static bool wanted(const Block<S>& block, const T* bound) {
+    bool any = false;
+    for (int l = 0; l < kLanes; ++l) any |= bound[l] <= block.limit[l];
+    return any;
+  }
+
+  // Of the balls [first, last) those that may hold a nearer point, the nearest first.
+  void bound(Block<S>& block, const Balls<T>& balls, int64_t first, int64_t last, Bounds& out) const {
+    out.values.resize(std::max<size_t>(out.values.size(), (last - first) * kLanes));
+    out.candidates.clear();
+    S::bounds(balls.centers.data() + first * d_, balls.norms.data() + first, balls.radii.data() + first, last - first,
+              d_, block.x.data(), block.norm, block.error, out.values.data());
+    block.work += last - first;
+    for (int64_t node = first; node < last; ++node) {
+      const T* values = out.values.data() + (node - first) * kLanes;
+      if (wanted(block, values)) out.candidates.push_back({node, std::accumulate(values, values + kLanes, T(0))});
+    }
+    std::sort(out.candidates.begin(), out.candidates.end(),
+              [](const Candidate& a, const Candidate& b) { return a.nearness < b.nearness; });
+  }
+
+  // A point of cell j is no nearer to another centre i than to its own, so it lies beyond the plane between them,
+  // at (|q - c_j|^2 - |q - c_i|^2) / (2 |c_j - c_i|) from the query. This tells where balls overlap: for a query
+  // on top of a point it leaves hardly more than the query's own cell.
+  void bound_by_bisectors(const Block<S>& block, Bounds& cells) const {
+    T own[kLanes];
+    for (int l = 0; l < kLanes; ++l) {
+      const int64_t i = block.query[l] < 0 ? 0 : home_cell_[block.query[l]];
+      const T distance = cells.values[i * kLanes + l] + tree_.cells.radii[i];
+      own[l] = distance * distance + 16 * block.error[l];  // of both distances, and of the choice of the cell
+    }
+    for (const Candidate& cell : cells.candidates) {
+      T* values = cells.values.data() + cell.node * kLanes;
+      for (int l = 0; l < kLanes; ++l) {
+        const int64_t i = block.query[l] < 0 ? 0 : home_cell_[block.query[l]];
+        const T distance = values[l] + tree_.cells.radii[cell.node];
+        const T beyond = (distance * distance - own[l]) * tree_.bisectors[i * tree_.cells.count + cell.node];
+        values[l] = std::max(values[l], beyond);
       }
     }
   }
@@ -230,10 +281,10 @@ class Search {
     std::atomic<int64_t> next{0}, work{0};
     parallel_(0, count, 1, [&](int64_t, int64_t) {
       Block<S> block(d_);
-      std::vector<Pending> stack;
+      Bounds cells, leaves;
       for (int64_t i = next++; i < count; i = next++) {
         load(block, numbers[i]);
-        descend(block, stack);
+        descend(block, cells, leaves);
         write(block);
       }
       work += block.work;
@@ -262,10 +313,12 @@ class Search {
   const Frame<T>& frame_;
   const P& parallel_;
   const int64_t d_;
+  bool with_tree_ = false;
   Tree<T> tree_;
   std::vector<T> rows_, half_norms_;
   T reach_ = 0;
-  std::vector<int64_t> home_, queries_;
+  std::vector<int64_t> home_, home_cell_;  // the leaf, and the cell, that each query falls into
+  std::vector<int64_t> queries_;           // in the order of their leaves
 };
 
 }  // namespace geospec::nearest

@@ -26,9 +26,11 @@ struct Simd {
   GEOSPEC_INLINE V max(V a, V b) { return a > b ? a : b; }
   GEOSPEC_INLINE V min(V a, V b) { return a < b ? a : b; }
   GEOSPEC_INLINE T sum(V v) {
-    T total = 0;
-    for (int l = 0; l < kWidth; ++l) total += v[l];
-    return total;
+    T part[kWidth];
+    store(part, v);
+    for (int half = kWidth / 2; half > 0; half /= 2)
+      for (int l = 0; l < half; ++l) part[l] += part[l + half];
+    return part[0];
   }
 
   // acc[r] = init[r] - <row r, query of the lane>.
@@ -81,37 +83,66 @@ struct Simd {
   GEOSPEC_SIMD_TARGET static int64_t scan(const T* rows, const T* half_norms, int64_t n, int64_t d, const T* block,
                                           T* threshold, const T* slack, Hit<T>* hits) {
     int64_t count = 0, r = 0;
-    for (; r + kRows <= n; r += kRows)
-      count += scan_rows<kRows>(rows, half_norms, r, d, block, threshold, slack, hits + count);
-    for (; r < n; ++r) count += scan_rows<1>(rows, half_norms, r, d, block, threshold, slack, hits + count);
+    if (n < kRows)
+      for (; r < n; ++r) count += scan_rows<1>(rows, half_norms, r, d, block, threshold, slack, hits + count);
+    for (; r < n; r += kRows)  // the last tile overlaps the one before: to see a row twice does no harm
+      count +=
+          scan_rows<kRows>(rows, half_norms, r + kRows < n ? r : n - kRows, d, block, threshold, slack, hits + count);
     return count;
   }
 
-  // Lower bounds (2, kLanes) on the squared distance of each query of the block to two sibling nodes.
-  GEOSPEC_SIMD_TARGET static void bounds(const T* rows, const NodeBounds<T>* nodes, int64_t d, const T* block,
-                                         const T* norms, const T* error, const T* axis_error, T* out) {
-    constexpr int kNodeRows = 1 + kAxes;
-    const T zeros[2 * kNodeRows] = {};
-    V acc[2 * kNodeRows][2];
-    tile<2 * kNodeRows>(rows, d, block, zeros, acc);
-#pragma GCC unroll 2
-    for (int i = 0; i < 2; ++i)
+  template <int R>
+  GEOSPEC_SIMD_TARGET static void bound_rows(const T* rows, const T* norms, const T* radii, int64_t d, const T* block,
+                                             const T* block_norms, const T* error, T* out) {
+    V acc[R][2];
+    const T zeros[R] = {};
+    tile<R>(rows, d, block, zeros, acc);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
 #pragma GCC unroll 2
       for (int h = 0; h < 2; ++h) {
-        const NodeBounds<T>& node = nodes[i];
-        const V zero = V{}, e = load(axis_error + h * kWidth);
-        V off = load(norms + h * kWidth) + node.center_norm + T(2) * acc[i * kNodeRows][h] - load(error + h * kWidth);
-        V outside = V{};
-#pragma GCC unroll 8
-        for (int a = 0; a < kAxes; ++a) {
-          const V t = -acc[i * kNodeRows + 1 + a][h] - node.center_on_axis[a];
-          off -= t * t;
-          const V gap = max(max(node.low[a] - t, t - node.high[a]) - e, zero);
-          outside += gap * gap;
-        }
-        const V away = max(root<T>(max(off, zero)) - node.radius, zero);
-        store(out + i * kLanes + h * kWidth, outside + away * away);
+        const V square = load(block_norms + h * kWidth) + norms[r] + T(2) * acc[r][h] - load(error + h * kWidth);
+        store(out + r * kLanes + h * kWidth, root<T>(max(square, V{})) - radii[r]);
       }
+  }
+
+  // Lower bounds (n, kLanes) on the distance of each query of the block to what n balls hold.
+  GEOSPEC_SIMD_TARGET static void bounds(const T* rows, const T* norms, const T* radii, int64_t n, int64_t d,
+                                         const T* block, const T* block_norms, const T* error, T* out) {
+    constexpr int kTile = kRows < 8 ? 4 : 8;
+    int64_t r = 0;
+    for (; r + kTile <= n; r += kTile)
+      bound_rows<kTile>(rows + r * d, norms + r, radii + r, d, block, block_norms, error, out + r * kLanes);
+    for (; r < n; ++r)
+      bound_rows<1>(rows + r * d, norms + r, radii + r, d, block, block_norms, error, out + r * kLanes);
+  }
+
+  template <int R>
+  GEOSPEC_INLINE void nearest_rows(const T* rows, const T* half_norms, int64_t first, int64_t d, const T* block,
+                                   V (&best)[2], V (&index)[2]) {
+    V acc[R][2];
+    tile<R>(rows + first * d, d, block, half_norms + first, acc);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 2
+      for (int h = 0; h < 2; ++h) {
+        const V number = V{} + T(first + r);
+        index[h] = acc[r][h] < best[h] ? number : index[h];
+        best[h] = min(acc[r][h], best[h]);
+      }
+  }
+
+  // The nearest of n rows to each query of the block, up to rounding; n below 2^24, so that T can count it.
+  GEOSPEC_SIMD_TARGET static void nearest_row(const T* rows, const T* half_norms, int64_t n, int64_t d, const T* block,
+                                              int64_t* out) {
+    V best[2] = {V{} + INFINITY, V{} + INFINITY}, index[2] = {};
+    int64_t r = 0;
+    for (; r + kRows <= n; r += kRows) nearest_rows<kRows>(rows, half_norms, r, d, block, best, index);
+    for (; r < n; ++r) nearest_rows<1>(rows, half_norms, r, d, block, best, index);
+    T numbers[kLanes];
+    store(numbers, index[0]);
+    store(numbers + kWidth, index[1]);
+    for (int l = 0; l < kLanes; ++l) out[l] = int64_t(numbers[l]);
   }
 
   GEOSPEC_SIMD_TARGET static T dot(const T* a, const T* b, int64_t d) {
@@ -128,23 +159,16 @@ struct Simd {
     for (int64_t k = 0; k < d; ++k) y[k] += s * x[k];
   }
 
-  // Coordinates of x - center on the axes; returns |x - center|^2.
-  GEOSPEC_SIMD_TARGET static T project(const T* x, const T* center, const T* axes, int64_t d, T* on_axis) {
-    V square = V{}, t[kAxes] = {};
+  // |a - b|^2
+  GEOSPEC_SIMD_TARGET static T square_difference(const T* a, const T* b, int64_t d) {
+    V s = V{};
     int64_t k = 0;
     for (; k + kWidth <= d; k += kWidth) {
-      const V y = load(x + k) - load(center + k);
-      square += y * y;
-#pragma GCC unroll 8
-      for (int a = 0; a < kAxes; ++a) t[a] += y * load(axes + a * d + k);
+      const V x = load(a + k) - load(b + k);
+      s += x * x;
     }
-    T total = sum(square);
-    for (int a = 0; a < kAxes; ++a) on_axis[a] = sum(t[a]);
-    for (; k < d; ++k) {
-      const T y = x[k] - center[k];
-      total += y * y;
-      for (int a = 0; a < kAxes; ++a) on_axis[a] += y * axes[a * d + k];
-    }
+    T total = sum(s);
+    for (; k < d; ++k) total += (a[k] - b[k]) * (a[k] - b[k]);
     return total;
   }
 

@@ -1,159 +1,220 @@
-// A tree over points that lie near a surface: each node keeps its centre, the three principal axes of its
-// points, their range on each axis and their greatest distance from the span. The distance of a query far
-// off the surface then still tells near patches from far ones, which boxes and balls do not.
+// Two levels of balls over points that lie near a surface: cells of the points nearest to a landmark, leaves in them.
+//
+// In a spectral embedding distances tell near points from far ones only up to about a wavelength of the highest
+// mode; beyond, all points are equally far. Halving the whole set by planes therefore yields scattered pieces
+// with large balls. Cells of the points nearest to each landmark are patches of the surface as soon as there are
+// more of them than modes, and patches halve well.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <numeric>
+#include <utility>
 #include <vector>
 
 #include "spectral_nearest/instruction_sets.h"
 
 namespace geospec::nearest {
 
-constexpr int64_t kLeaf = 48;        // points in a leaf: a multiple of the rows of every register tile
-constexpr int64_t kAxisSample = 64;  // points from which a node's axes are found
+constexpr int64_t kLeaf = 48;           // most points in a leaf
+constexpr int64_t kLandmarkShare = 16;  // points per landmark from which the landmarks are centred
+constexpr int64_t kCellsPerMode = 2;    // cells for each dimension
+constexpr int64_t kAxisSample = 32;     // points from which the direction of a split is found
 
-// Coordinates relative to a common centre, times a power of two.
 template <class T>
-struct Frame {
-  std::vector<T> center;
-  T scale;
-};
+struct Balls {
+  std::vector<T> centers;  // (n, d)
+  std::vector<T> norms;    // |center|^2
+  std::vector<T> radii;    // the ball holds all points of its node
+  int64_t count = 0;
 
-struct Node {
-  int64_t begin, end;  // its points, in the order of the tree
-  int64_t child;       // the first of two neighbouring children; 0 at a leaf
-  double split;        // on the first axis: below lies the first child
+  void resize(int64_t n, int64_t d) {
+    count = n;
+    centers.resize(n * d);
+    norms.resize(n);
+    radii.resize(n);
+  }
 };
 
 template <class T>
 struct Tree {
-  std::vector<Node> nodes;
-  std::vector<NodeBounds<T>> bounds;
-  std::vector<T> rows;         // per node: centre, then the axes (1 + kAxes, d)
-  std::vector<int64_t> order;  // the point at each place of the tree
-  int64_t leaves = 0;
-
-  const T* center(int64_t node, int64_t d) const { return rows.data() + node * (1 + kAxes) * d; }
+  std::vector<int64_t> order;  // the point at each place; the points of a cell, and of a leaf, are neighbours
+  Balls<T> cells, leaves;
+  std::vector<int64_t> cell_leaves;  // (cells + 1): the leaves of each cell
+  std::vector<int64_t> leaf_begin;   // (leaves + 1): the places of each leaf
+  std::vector<T> bisectors;          // (cells, cells): 1 / (2 |c_i - c_j|), or 0 where centres coincide
 };
 
-// Orthonormalises the axes in place; one that vanishes becomes zero, which leaves every bound valid.
+// More cells than modes, for patches; of the order of sqrt(p), so that neither level is long; none without points.
+inline int64_t cell_count(int64_t p, int64_t d) {
+  return std::clamp<int64_t>(p / kLeaf, 1, std::max(kCellsPerMode * d, int64_t(std::sqrt(double(p) / 8))));
+}
+
+// Coordinates of kLanes rows, given by number (-1: none, zeros), laid across the lanes.
 template <class S, class T = typename S::Scalar>
-void orthonormalize(T* axes, int64_t d) {
-  for (int a = 0; a < kAxes; ++a) {
-    T* axis = axes + a * d;
-    const T before = S::dot(axis, axis, d);
-    for (int pass = 0; pass < 2; ++pass)  // twice is enough
-      for (int b = 0; b < a; ++b) S::axpy(-S::dot(axis, axes + b * d, d), axes + b * d, axis, d);
-    const T square = S::dot(axis, axis, d);
-    const T factor = square > T(1e-8) * before && square > 0 ? T(1) / std::sqrt(square) : T(0);
-    for (int64_t k = 0; k < d; ++k) axis[k] *= factor;
+void across_lanes(const T* rows, const int64_t* numbers, int64_t d, T* out) {
+  for (int l = 0; l < S::kLanes; ++l) {
+    const T* row = rows + numbers[l] * d;
+    for (int64_t k = 0; k < d; ++k) out[k * S::kLanes + l] = numbers[l] < 0 ? T(0) : row[k];
   }
 }
 
-// Principal axes of a few of the node's points by subspace iteration.
-template <class S, class T = typename S::Scalar>
-void principal_axes(const T* points, const int64_t* order, int64_t n, int64_t d, const T* center, T* axes) {
-  const int64_t samples = std::min(n, kAxisSample);
-  std::vector<T> next(kAxes * d);
-  for (int a = 0; a < kAxes; ++a) {  // start from three of the points, spread over the node
-    const T* x = points + order[(n * (2 * a + 1)) / (2 * kAxes)] * d;
-    for (int64_t k = 0; k < d; ++k) axes[a * d + k] = x[k] - center[k];
-  }
-  orthonormalize<S>(axes, d);
-  std::vector<T> y(d);
-  for (int iteration = 0; iteration < 3; ++iteration) {
-    std::fill(next.begin(), next.end(), T(0));
-    for (int64_t i = 0; i < samples; ++i) {
-      const T* x = points + order[i * n / samples] * d;
-      T on_axis[kAxes];
-      S::project(x, center, axes, d, on_axis);
-      std::copy(x, x + d, y.begin());
-      S::axpy(T(-1), center, y.data(), d);
-      for (int a = 0; a < kAxes; ++a) S::axpy(on_axis[a], y.data(), next.data() + a * d, d);
+// For each row first, first + step, ... the nearest of the landmarks, up to rounding.
+template <class S, class P, class T = typename S::Scalar>
+void assign(const T* rows, int64_t n, int64_t step, int64_t d, const T* landmarks, const T* norms, int64_t count,
+            const P& parallel, std::vector<int64_t>& nearest) {
+  nearest.resize(n);
+  std::vector<T> half_norms(norms, norms + count);
+  for (T& norm : half_norms) norm /= 2;
+  parallel(0, (n + S::kLanes - 1) / S::kLanes, 8, [&](int64_t begin, int64_t end) {
+    std::vector<T> block(d * S::kLanes);
+    int64_t numbers[S::kLanes], best[S::kLanes];
+    for (int64_t b = begin; b < end; ++b) {
+      const int64_t first = b * S::kLanes, used = std::min<int64_t>(S::kLanes, n - first);
+      for (int l = 0; l < S::kLanes; ++l) numbers[l] = l < used ? (first + l) * step : -1;
+      across_lanes<S>(rows, numbers, d, block.data());
+      S::nearest_row(landmarks, half_norms.data(), count, d, block.data(), best);
+      std::copy(best, best + used, nearest.begin() + first);
     }
-    std::copy(next.begin(), next.end(), axes);
-    orthonormalize<S>(axes, d);
+  });
+}
+
+// Landmarks at even steps through the points, each moved once to the mean of those of a sample that chose it.
+template <class S, class P, class T = typename S::Scalar>
+void place_landmarks(const T* points, int64_t p, int64_t d, int64_t count, const P& parallel, Balls<T>& cells) {
+  cells.resize(count, d);
+  T* centers = cells.centers.data();
+  for (int64_t i = 0; i < count; ++i) {
+    const T* row = points + (i * p / count) * d;
+    std::copy(row, row + d, centers + i * d);
+    cells.norms[i] = S::dot(row, row, d);
+  }
+  const int64_t samples = std::min(p, kLandmarkShare * count), step = p / samples;
+  std::vector<int64_t> chosen, size(count, 1);
+  assign<S>(points, samples, step, d, centers, cells.norms.data(), count, parallel, chosen);
+  for (int64_t i = 0; i < samples; ++i) {
+    S::axpy(T(1), points + i * step * d, centers + chosen[i] * d, d);
+    ++size[chosen[i]];
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    for (int64_t k = 0; k < d; ++k) centers[i * d + k] /= T(size[i]);
+    cells.norms[i] = S::dot(centers + i * d, centers + i * d, d);
   }
 }
 
-// Describes one node and orders its points along its first axis, the lower half first.
+// Moves the centre of a leaf to the mean of its points.
 template <class S, class T = typename S::Scalar>
-void fit_node(const T* points, int64_t d, Tree<T>& tree, int64_t index) {
-  Node& node = tree.nodes[index];
-  const int64_t n = node.end - node.begin;
-  int64_t* order = tree.order.data() + node.begin;
-  T* center = tree.rows.data() + index * (1 + kAxes) * d;
-  T* axes = center + d;
+void center_on(const T* points, const int64_t* order, int64_t n, int64_t d, T* center) {
   std::fill(center, center + d, T(0));
-  for (int64_t i = 0; i < n; ++i) S::axpy(T(1), points + order[i] * d, center, d);
-  for (int64_t k = 0; k < d; ++k) center[k] /= T(n);
-  principal_axes<S>(points, order, n, d, center, axes);
+  for (int64_t i = 0; i < n; ++i) S::axpy(T(1) / T(n), points + order[i] * d, center, d);
+}
 
-  NodeBounds<T>& bounds = tree.bounds[index];
-  T radius = 0, reach = 0;
-  std::vector<std::pair<T, int64_t>> along(n);
-  for (int64_t i = 0; i < n; ++i) {
-    T t[kAxes];
-    const T square = S::project(points + order[i] * d, center, axes, d, t);
-    T off = square;
-    for (int a = 0; a < kAxes; ++a) {
-      off -= t[a] * t[a];
-      bounds.low[a] = i == 0 ? t[a] : std::min(bounds.low[a], t[a]);
-      bounds.high[a] = i == 0 ? t[a] : std::max(bounds.high[a], t[a]);
+// The norm of a centre, and the radius of the ball about it that holds the points.
+template <class S, class T = typename S::Scalar>
+void fit_ball(const T* points, const int64_t* order, int64_t n, int64_t d, Balls<T>& balls, int64_t ball) {
+  const T* center = balls.centers.data() + ball * d;
+  T square = 0;
+  for (int64_t i = 0; i < n; ++i) square = std::max(square, S::square_difference(points + order[i] * d, center, d));
+  balls.norms[ball] = S::dot(center, center, d);
+  balls.radii[ball] = std::sqrt(square) * (1 + rounding_error<T>(d, T(1)));
+}
+
+// The principal direction of a few of the points, by two steps of the power method from the outermost of them.
+template <class S, class T = typename S::Scalar>
+void principal_direction(const T* points, const int64_t* order, int64_t n, int64_t d, T* axis) {
+  const int64_t samples = std::min(n, kAxisSample);
+  const auto sample = [&](int64_t i) { return points + order[i * n / samples] * d; };
+  std::vector<T> center(d, T(0)), previous(d);
+  for (int64_t i = 0; i < samples; ++i) S::axpy(T(1) / T(samples), sample(i), center.data(), d);
+  const T* outermost = sample(0);
+  T greatest = -1;
+  for (int64_t i = 0; i < samples; ++i) {
+    const T square = S::square_difference(sample(i), center.data(), d);
+    if (square > greatest) greatest = square, outermost = sample(i);
+  }
+  for (int64_t k = 0; k < d; ++k) axis[k] = outermost[k] - center[k];
+  for (int step = 0; step < 2; ++step) {
+    previous.assign(axis, axis + d);
+    std::fill(axis, axis + d, T(0));
+    const T shift = S::dot(center.data(), previous.data(), d);
+    T total = 0;
+    for (int64_t i = 0; i < samples; ++i) {
+      const T weight = S::dot(sample(i), previous.data(), d) - shift;
+      S::axpy(weight, sample(i), axis, d);
+      total += weight;
     }
-    reach = std::max(reach, square);
-    radius = std::max(radius, off);
-    along[i] = {t[0], order[i]};
+    S::axpy(-total, center.data(), axis, d);
+    const T norm = std::sqrt(S::dot(axis, axis, d));
+    if (!(norm > 0)) return;  // all samples equal: any split will do
+    for (int64_t k = 0; k < d; ++k) axis[k] /= norm;
   }
-  reach = std::sqrt(reach);
-  const T error = rounding_error<T>(d, T(1)) * reach;
-  bounds.radius = std::sqrt(radius + rounding_error<T>(d, reach));
-  bounds.center_norm = S::dot(center, center, d);
-  for (int a = 0; a < kAxes; ++a) {
-    bounds.center_on_axis[a] = S::dot(axes + a * d, center, d);
-    bounds.low[a] -= error;
-    bounds.high[a] += error;
+}
+
+// Halves the places [begin, end) along their principal direction until `count` leaves from `leaf` on are made.
+template <class S, class T = typename S::Scalar>
+void split(const T* points, int64_t d, Tree<T>& tree, int64_t begin, int64_t end, int64_t leaf, int64_t count) {
+  int64_t* order = tree.order.data() + begin;
+  const int64_t n = end - begin;
+  if (count == 1) {
+    tree.leaf_begin[leaf] = begin;
+    center_on<S>(points, order, n, d, tree.leaves.centers.data() + leaf * d);
+    return fit_ball<S>(points, order, n, d, tree.leaves, leaf);
   }
-  if (node.child == 0) return;
-  const int64_t half = tree.nodes[node.child].end - node.begin;
+  const int64_t lower = count / 2, half = n * lower / count;
+  std::vector<T> axis(d);
+  principal_direction<S>(points, order, n, d, axis.data());
+  std::vector<std::pair<T, int64_t>> along(n);
+  for (int64_t i = 0; i < n; ++i) along[i] = {S::dot(points + order[i] * d, axis.data(), d), order[i]};
   std::nth_element(along.begin(), along.begin() + half, along.end());
   for (int64_t i = 0; i < n; ++i) order[i] = along[i].second;
-  node.split = double(along[half].first) + double(bounds.center_on_axis[0]);
+  split<S>(points, d, tree, begin, begin + half, leaf, lower);
+  split<S>(points, d, tree, begin + half, end, leaf + lower, count - lower);
 }
 
-// `points` (n, d) in the common frame. Ends of the nodes depend on n alone, so the levels are laid out first
-// and the nodes of one level are then fitted side by side.
+// `points` (p, d) in the common frame. The tree does not depend on the number of threads.
 template <class S, class P, class T = typename S::Scalar>
-Tree<T> build_tree(const T* points, int64_t n, int64_t d, const P& parallel) {
+Tree<T> build_tree(const T* points, int64_t p, int64_t d, const P& parallel) {
   Tree<T> tree;
-  tree.nodes.push_back({0, n, 0, 0});
-  std::vector<int64_t> level_begin = {0};
-  for (int64_t i = 0; i < int64_t(tree.nodes.size()); ++i) {
-    const Node node = tree.nodes[i];
-    const int64_t leaves = (node.end - node.begin + kLeaf - 1) / kLeaf;
-    if (leaves <= 1) {
-      ++tree.leaves;
-      continue;
+  Balls<T> landmarks;
+  place_landmarks<S>(points, p, d, cell_count(p, d), parallel, landmarks);
+  std::vector<int64_t> cell;
+  assign<S>(points, p, 1, d, landmarks.centers.data(), landmarks.norms.data(), landmarks.count, parallel, cell);
+
+  std::vector<int64_t> start(landmarks.count + 1, 0), cell_begin;
+  for (int64_t i = 0; i < p; ++i) ++start[cell[i] + 1];
+  tree.cell_leaves = {0};
+  tree.cells.resize(landmarks.count, d);
+  T* center = tree.cells.centers.data();
+  for (int64_t i = 0; i < landmarks.count; ++i) {
+    if (const int64_t size = start[i + 1]) {
+      cell_begin.push_back(start[i]);
+      tree.cell_leaves.push_back(tree.cell_leaves.back() + (size + kLeaf - 1) / kLeaf);
+      center = std::copy_n(landmarks.centers.data() + i * d, d, center);
     }
-    const int64_t middle = node.begin + (leaves / 2) * kLeaf, child = tree.nodes.size();
-    tree.nodes[i].child = child;
-    if (i >= level_begin.back()) level_begin.push_back(child);
-    tree.nodes.push_back({node.begin, middle, 0, 0});
-    tree.nodes.push_back({middle, node.end, 0, 0});
+    start[i + 1] += start[i];
   }
-  const int64_t count = tree.nodes.size();
-  level_begin.push_back(count);
-  tree.bounds.resize(count);
-  tree.rows.resize(count * (1 + kAxes) * d);
-  tree.order.resize(n);
-  for (int64_t i = 0; i < n; ++i) tree.order[i] = i;
-  for (size_t level = 0; level + 1 < level_begin.size(); ++level)
-    parallel(level_begin[level], level_begin[level + 1], 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) fit_node<S>(points, d, tree, i);
-    });
+  cell_begin.push_back(p);
+  tree.order.resize(p);
+  for (int64_t i = 0; i < p; ++i) tree.order[start[cell[i]]++] = i;
+
+  const int64_t cells = tree.cell_leaves.size() - 1;
+  tree.cells.resize(cells, d);  // landmarks that nothing chose are dropped
+  tree.bisectors.resize(cells * cells);
+  tree.leaves.resize(tree.cell_leaves.back(), d);
+  tree.leaf_begin.assign(tree.leaves.count + 1, p);
+  parallel(0, cells, 1, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t begin = cell_begin[i], end = cell_begin[i + 1];
+      fit_ball<S>(points, tree.order.data() + begin, end - begin, d, tree.cells, i);
+      const T* centers = tree.cells.centers.data();
+      for (int64_t j = 0; j < cells; ++j) {
+        const T square = S::square_difference(centers + i * d, centers + j * d, d);
+        tree.bisectors[i * cells + j] = square > 0 ? T(0.5) / std::sqrt(square) : T(0);
+      }
+      split<S>(points, d, tree, begin, end, tree.cell_leaves[i], tree.cell_leaves[i + 1] - tree.cell_leaves[i]);
+    }
+  });
   return tree;
 }
 

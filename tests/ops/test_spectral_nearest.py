@@ -186,6 +186,8 @@ def test_python_face_names_what_is_wrong():
         ops.spectral_nearest(queries, points[:, :2])
     with pytest.raises(ArgumentError, match="points: wanted the type of queries, torch.float32, got torch.float64"):
         ops.spectral_nearest(queries, points.double())
+    with pytest.raises(ArgumentError, match="queries: wanted at least one column, got none"):
+        ops.spectral_nearest(queries[:, :0], points[:, :0])
     with pytest.raises(ArgumentError, match="points: wanted at least one row, got none"):
         ops.spectral_nearest(queries, points[:0])
     with pytest.raises(ArgumentError, match="method: wanted one of 'auto', 'tree', 'brute', got 'kdtree'"):

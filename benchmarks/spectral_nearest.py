@@ -1,0 +1,96 @@
+"""``ops.spectral_nearest`` beside SciPy's cKDTree (maps near an isometry) and faiss's flat index (maps far from one)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from geospec import ops
+
+from .harness import Entry, run_table
+
+SIZES = (5_000, 50_000)
+DIMENSIONS = (20, 50, 100, 128)
+# How far each query is off the surface, as a share of the norm of a row; None stands for a random rotation.
+# On real pairs an isometric map is off by 0.05 to 0.3, a bent one by 0.3 to 0.9.
+MAPS = {"on the points": 0.0, "converged": 0.02, "isometric": 0.15, "bent": 0.5, "random": None}
+
+
+def torus_modes(n: int, d: int, seed: int) -> np.ndarray:
+    """The first ``d`` Laplace eigenfunctions of a flat torus at ``n`` random points: (n, d) float64."""
+    angles = 2 * np.pi * np.random.default_rng(seed).random((n, 2))
+    reach = np.arange(-12, 13)
+    waves = np.stack(np.meshgrid(reach, reach, indexing="ij"), axis=-1).reshape(-1, 2)
+    waves = waves[(waves[:, 0] > 0) | ((waves[:, 0] == 0) & (waves[:, 1] > 0))]
+    waves = waves[np.argsort((waves**2).sum(axis=1), kind="stable")][: (d + 1) // 2]
+    phases = angles @ waves.T
+    return np.stack([np.cos(phases), np.sin(phases)], axis=-1).reshape(n, -1)[:, :d]
+
+
+def embeddings(kind: str, n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
+    """Queries and points (n, d) float32 as a map of the given kind yields them."""
+    points, generator = torus_modes(n, d, 0), np.random.default_rng(1)
+    off = MAPS[kind]
+    if off is None:
+        rotation = np.linalg.qr(generator.standard_normal((d, d)))[0]
+        queries = torus_modes(n, d, 2) @ rotation
+    else:
+        queries = points[generator.permutation(n)] + off * np.sqrt(0.5) * generator.standard_normal((n, d))
+    return queries.astype(np.float32), points.astype(np.float32)
+
+
+def tree_entry(kind: str, n: int, d: int) -> Entry:
+    """Against building and asking a cKDTree with as many workers as torch has threads."""
+    from scipy.spatial import cKDTree
+
+    queries, points = embeddings(kind, n, d)
+    ours = tuple(map(torch.from_numpy, (queries, points)))
+    workers = torch.get_num_threads()
+    return Entry(
+        f"spectral_nearest, {kind}",
+        f"{n} x {n}, d = {d}",
+        lambda: ops.spectral_nearest(*ours),
+        lambda: cKDTree(points).query(queries, workers=workers),
+        f"cKDTree, {workers} workers",
+        1.0,
+        repeats=7 if n < 10_000 else 3,
+    )
+
+
+def flat_entry(kind: str, n: int, d: int) -> Entry:
+    """Against faiss's IndexFlatL2 with as many threads, all queries in one batch."""
+    import faiss
+
+    queries, points = embeddings(kind, n, d)
+    ours = tuple(map(torch.from_numpy, (queries, points)))
+    faiss.omp_set_num_threads(torch.get_num_threads())
+
+    def peer():
+        index = faiss.IndexFlatL2(d)
+        index.add(points)
+        return index.search(queries, 1)
+
+    return Entry(
+        f"spectral_nearest, {kind}",
+        f"{n} x {n}, d = {d}",
+        lambda: ops.spectral_nearest(*ours),
+        peer,
+        "faiss flat",
+        1.2 if kind == "bent" else 1.0,
+        repeats=7 if n < 10_000 else 3,
+    )
+
+
+def entries() -> list[Entry]:
+    """Near the surface a tree is the peer to beat, far from it the flat index."""
+    table = []
+    for n in SIZES:
+        for d in DIMENSIONS:
+            table += [tree_entry(kind, n, d) for kind in ("on the points", "converged")]
+            table += [flat_entry(kind, n, d) for kind in ("isometric", "bent", "random")]
+    return table
+
+
+def bench_spectral_nearest() -> None:
+    """Print the table of :func:`entries`."""
+    run_table(entries())
