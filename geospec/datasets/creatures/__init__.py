@@ -27,7 +27,8 @@ from .anatomy import Kind
 KINDS = ("humanoid", "quadruped", "hand", "octopus", "bird", "spider")
 
 _SMALLEST = 1000
-_REDUNDANCY = 1.5  # at least so many extracted vertices for each one kept
+_REDUNDANCY = 2.0  # at least so many extracted vertices for each one kept
+_TRIES, _FULLNESS = 3, 0.25  # of meshing; twice the area over the longest side squared that every face should have
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +141,19 @@ def _kind(name: str) -> Kind:
 
 
 def _rest_mesh(kind: Kind, n_vertices: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Mesh the rest surface; the best of a few tries where a thin part does not come out well at once."""
+    from .remeshing import fullness
+
+    best, meshes = [], []
+    for _ in range(_TRIES):
+        meshes.append(_mesh_once(kind, n_vertices, rng))
+        best.append(fullness(*meshes[-1]).min())
+        if best[-1] > _FULLNESS:
+            break
+    return meshes[int(np.argmax(best))]
+
+
+def _mesh_once(kind: Kind, n_vertices: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Mesh the rest surface on a randomly placed grid, with a randomly drawn preference for thin parts."""
     from scipy.spatial.transform import Rotation
 

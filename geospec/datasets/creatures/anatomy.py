@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .body import Body, Tube
 from .skeleton import Bone, Proportions, Skeleton, right
 
 Pose = dict[str, np.ndarray]
 
-_APART = 2.0  # gap at rest beyond which two balls belong to different parts, over the smaller radius
+_APART = 1.5  # gap at rest beyond which two balls belong to different parts, over the smaller radius
 _CLEARANCE = 0.1  # least gap that a pose leaves between different parts, likewise
 
 
@@ -98,7 +99,7 @@ def mirrored(pose: Pose) -> Pose:
     return {swap[name]: np.asarray(turn) * [1, -1, -1] for name, turn in pose.items()}
 
 
-def turns(**angles: Sequence[float]) -> Pose:
+def turns(**angles: ArrayLike) -> Pose:
     """A pose from (x, y, z) rotation vectors in degrees; for bones in the middle or on the left."""
     return {name: np.asarray(turn, dtype=float) for name, turn in angles.items()}
 

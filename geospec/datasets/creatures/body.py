@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-_BLOCK = 4096  # points evaluated at once: (points, cones) arrays stay within a few megabytes
+_BLOCK = 16384  # points evaluated at once: (points, cones) arrays stay within some ten megabytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ class Tube:
     steps: int = 4
 
     @staticmethod
-    def through(points: Sequence, radii: Sequence | float, blend: float, flat: Sequence | None = None, steps: int = 4) -> Tube:
+    def through(points: ArrayLike, radii: ArrayLike, blend: float, flat: ArrayLike | None = None, steps: int = 4) -> Tube:
         """A tube from plain lists; a single radius holds for all points."""
         centres = np.atleast_2d(np.asarray(points, dtype=float))
         thickness = np.broadcast_to(np.asarray(radii, dtype=float), (len(centres),)).copy()

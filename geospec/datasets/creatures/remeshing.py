@@ -49,7 +49,7 @@ def _uprightness(vertices: np.ndarray, normals: np.ndarray, faces: np.ndarray) -
     return cosine / np.maximum(np.linalg.norm(normal, axis=1), 1e-30)
 
 
-def _fullness(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def fullness(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Twice the area over the longest side squared ``(f,)``: 0.87 for an equilateral triangle, 0 for a needle."""
     sides = vertices[faces] - vertices[faces[:, [1, 2, 0]]]
     return np.linalg.norm(normals_of(vertices, faces), axis=1) / np.maximum((sides**2).sum(2).max(1), 1e-30)
@@ -66,40 +66,30 @@ def _common_neighbours(edges: np.ndarray, n: int) -> np.ndarray:
     return paths.data  # in the order of the edges, for each edge of a closed manifold has common neighbours
 
 
-def _independent(rank: np.ndarray, candidates: np.ndarray, edges: np.ndarray, opposite: np.ndarray, n: int) -> np.ndarray:
-    """Candidates (indices of edges) no other of which, with a smaller rank, has an end in the same neighbourhood."""
-    worst = np.iinfo(np.int64).max
-    at_vertex = np.full(n, worst)
-    np.minimum.at(at_vertex, edges[candidates].reshape(-1), np.repeat(rank, 2))
-    nearby = at_vertex.copy()
-    np.minimum.at(nearby, edges[:, 0], at_vertex[edges[:, 1]])
-    np.minimum.at(nearby, edges[:, 1], at_vertex[edges[:, 0]])
-    best = nearby[edges[candidates]].min(axis=1) == rank
-    candidates, rank = candidates[best], rank[best]
-    at_opposite = np.full(n, worst)  # an opposite vertex loses a neighbour: one at a time
-    np.minimum.at(at_opposite, opposite[candidates].reshape(-1), np.repeat(rank, 2))
-    return candidates[at_opposite[opposite[candidates]].min(axis=1) == rank]
+def _independent(candidates: np.ndarray, edges: np.ndarray, opposite: np.ndarray, n: int) -> np.ndarray:
+    """Edges of ``candidates`` (best first) no end of which lies next to an end of another; nor do they share an opposite vertex.
 
-
-def _without_folds(
-    chosen: np.ndarray, moved: np.ndarray, moved_normals: np.ndarray, vertices: np.ndarray, normals: np.ndarray, faces: np.ndarray, edges: np.ndarray
-) -> np.ndarray:
-    """Which of the chosen collapses turn no face over and leave no needle."""
-    owner = np.full(len(vertices), -1)
-    owner[edges[chosen]] = np.arange(len(chosen))[:, None]
-    touched = owner[faces]
-    ring = np.flatnonzero((touched >= 0).sum(1) == 1)  # faces with two touched corners vanish
-    responsible = touched[ring].max(1)
-    faces = faces[ring]
-    new, new_normals = vertices.copy(), normals.copy()
-    new[edges[chosen]], new_normals[edges[chosen]] = moved[:, None], moved_normals[:, None]
-    before, after = normals_of(vertices, faces), normals_of(new, faces)
-    turned = (before * after).sum(1) < 0.5 * np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
-    turned |= _uprightness(new, new_normals, faces) < np.minimum(_UPRIGHT, _uprightness(vertices, normals, faces))
-    needle = _fullness(new, faces) < np.minimum(0.15, _fullness(vertices, faces))
-    bad = np.zeros(len(chosen), dtype=bool)
-    bad[responsible[turned | needle]] = True
-    return ~bad
+    Each of three passes takes the edges that are better than all others nearby.
+    """
+    chosen = []
+    for _ in range(3):
+        rank = np.arange(len(candidates))
+        at_vertex = np.full(n, len(candidates))
+        np.minimum.at(at_vertex, edges[candidates].reshape(-1), np.repeat(rank, 2))
+        nearby = at_vertex.copy()
+        np.minimum.at(nearby, edges[:, 0], at_vertex[edges[:, 1]])
+        np.minimum.at(nearby, edges[:, 1], at_vertex[edges[:, 0]])
+        best = np.flatnonzero(nearby[edges[candidates]].min(axis=1) == rank)
+        at_opposite = np.full(n, len(candidates))  # an opposite vertex loses a neighbour: one at a time
+        np.minimum.at(at_opposite, opposite[candidates[best]].reshape(-1), np.repeat(best, 2))
+        picked = candidates[best[at_opposite[opposite[candidates[best]]].min(axis=1) == best]]
+        chosen.append(picked)
+        taken, next_to = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+        taken[edges[picked]] = next_to[opposite[picked]] = True
+        blocked = taken.copy()
+        blocked[edges[taken[edges[:, 0]], 1]] = blocked[edges[taken[edges[:, 1]], 0]] = True
+        candidates = candidates[~blocked[edges[candidates]].any(1) & ~next_to[opposite[candidates]].any(1)]
+    return np.concatenate(chosen)
 
 
 @dataclass
@@ -112,21 +102,41 @@ class _State:
     faces: np.ndarray
 
 
-def _collapse(state: _State, excess: int, project: Project, rng: np.random.Generator) -> _State:
-    """One round: collapse at most ``excess`` independent short edges onto their projected midpoints."""
+def _without_folds(state: _State, edges: np.ndarray, moved: np.ndarray, moved_normals: np.ndarray, bend: float) -> np.ndarray:
+    """Which of the collapses of ``edges (m, 2)`` turn no face by more than ``bend`` (a cosine), nor over, and leave no needle."""
+    vertices, normals, faces = state.vertices, state.normals, state.faces
+    owner = np.full(len(vertices), -1)
+    owner[edges] = np.arange(len(edges))[:, None]
+    touched = owner[faces]
+    ring = np.flatnonzero((touched >= 0).sum(1) == 1)  # faces with two touched corners vanish
+    responsible = touched[ring].max(1)
+    faces = faces[ring]
+    new, new_normals = vertices.copy(), normals.copy()
+    new[edges], new_normals[edges] = moved[:, None], moved_normals[:, None]
+    before, after = normals_of(vertices, faces), normals_of(new, faces)
+    turned = (before * after).sum(1) < bend * np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
+    turned |= _uprightness(new, new_normals, faces) < np.minimum(_UPRIGHT, _uprightness(vertices, normals, faces))
+    needle = fullness(new, faces) < np.minimum(0.15, fullness(vertices, faces))
+    bad = np.zeros(len(edges), dtype=bool)
+    bad[responsible[turned | needle]] = True
+    return ~bad
+
+
+def _collapse(state: _State, excess: int, project: Project, rng: np.random.Generator, pool: float, bend: float) -> _State:
+    """One round: collapse at most ``excess`` independent edges of the shortest share ``pool`` of all, onto their middles."""
     vertices, normals, size, faces, n = state.vertices, state.normals, state.size, state.faces, len(state.vertices)
     edges, opposite, _ = edges_of(faces, n)
     cost = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1) / size[edges].mean(1)
     cost *= 1 + 0.2 * rng.random(len(cost))  # an edge that may not collapse does not block its neighbours for ever
     valence = np.bincount(faces.reshape(-1), minlength=n)
-    short, shortest = np.quantile(cost, [0.4, 0.02])
+    short, shortest = np.quantile(cost, [pool, 0.02])
     allowed = (valence[edges].sum(1) <= np.where(cost < shortest, 18, 14)) & (valence[opposite].min(1) >= np.where(cost < shortest, 4, 5))
     allowed &= (cost <= short) & (_common_neighbours(edges, n) == 2)
     candidates = np.flatnonzero(allowed)
     candidates = candidates[np.argsort(cost[candidates], kind="stable")]
-    chosen = _independent(np.arange(len(candidates)), candidates, edges, opposite, n)
+    chosen = _independent(candidates, edges, opposite, n)
     moved, moved_normals = project(vertices[edges[chosen]].mean(1))
-    kept = np.flatnonzero(_without_folds(chosen, moved, moved_normals, vertices, normals, faces, edges))[:excess]
+    kept = np.flatnonzero(_without_folds(state, edges[chosen], moved, moved_normals, bend))[:excess]
     (stays, goes), size = edges[chosen[kept]].T, size.copy()
     size[stays] = size[edges[chosen[kept]]].mean(1)
     vertices, normals = vertices.copy(), normals.copy()
@@ -148,8 +158,10 @@ def _flip(state: _State, passes: int) -> _State:
         (i, j), (k, m) = edges.T, opposite.T
         angles = _angle(vertices[i] - vertices[k], vertices[j] - vertices[k]) + _angle(vertices[i] - vertices[m], vertices[j] - vertices[m])
         valence = np.bincount(faces.reshape(-1), minlength=n)
-        is_new = ~np.isin(np.sort(opposite, axis=1) @ np.array([n, 1]), edges @ np.array([n, 1]))
-        candidates = np.flatnonzero((angles > np.pi + 1e-3) & is_new & (valence[edges].min(1) > 3))
+        candidates = np.flatnonzero((angles > np.pi + 1e-3) & (valence[edges].min(1) > 3))
+        present, wanted = edges @ np.array([n, 1]), np.sort(opposite[candidates], axis=1) @ np.array([n, 1])
+        found = np.minimum(np.searchsorted(present, wanted), len(present) - 1)
+        candidates = candidates[present[found] != wanted]
         first = np.stack([k, m, j], axis=1)[candidates]
         second = np.stack([k, i, m], axis=1)[candidates]
         before = _uprightness(vertices, state.normals, faces)[sides[candidates]].min(1)
@@ -212,10 +224,11 @@ def remesh(
     state = _State(*project(vertices), size, faces)
     barren = rounds = 0
     while (count := len(state.vertices)) > n_vertices:
-        state = _collapse(state, count - n_vertices, project, rng)
-        barren = barren + 1 if len(state.vertices) == count else 0
-        rounds += 1
-        if barren == 20:
+        pool, bend = (0.4, 0.5) if not barren else (1.0, 0.2)
+        state = _collapse(state, count - n_vertices, project, rng, pool, bend)
+        slow = len(state.vertices) > max(0.99 * count, n_vertices)
+        barren, rounds = (barren + 1 if slow else 0), rounds + 1
+        if barren == 30:
             raise ConvergenceError(f"remesh: no collapse possible at {count} vertices on the way to {n_vertices}; ask for more vertices")
         if rounds % 4 == 0 or barren:
             state = _smooth(_flip(state, passes=2), project)

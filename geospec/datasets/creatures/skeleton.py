@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 _SPREAD = 0.7  # of the Gaussian skinning weights, in bone radii
 
@@ -42,7 +43,7 @@ def right(name: str) -> str:
     return name.replace("_l", "_r")
 
 
-def chain(name: str, parent: str | None, points: Sequence, radii: Sequence[float] | float, group: str) -> list[Bone]:
+def chain(name: str, parent: str | None, points: ArrayLike, radii: ArrayLike, group: str) -> list[Bone]:
     """Bones ``name0, name1, ...`` along ``points``; each is the parent of the next."""
     joints = np.asarray(points, dtype=float)
     thickness = np.broadcast_to(np.asarray(radii, dtype=float), (len(joints) - 1,))
@@ -53,9 +54,9 @@ def chain(name: str, parent: str | None, points: Sequence, radii: Sequence[float
     return bones
 
 
-def hinge(direction: Sequence[float], towards: Sequence[float]) -> np.ndarray:
+def hinge(direction: ArrayLike, towards: ArrayLike) -> np.ndarray:
     """Unit axis about which a positive angle turns ``direction`` to ``towards``."""
-    axis = np.cross(direction, towards)
+    axis = np.cross(np.asarray(direction), np.asarray(towards))
     return axis / np.linalg.norm(axis)
 
 

@@ -10,15 +10,15 @@ from ..skeleton import Bone, chain
 
 tube = Tube.through
 
-_TOES = {"inner": (-0.070, 0.110), "middle": (0.005, 0.140), "outer": (0.078, 0.105), "back": (0.0, -0.085)}
-_ANKLE = np.array([0.085, -0.265, -0.075])
+_TOES = {"inner": (-0.066, 0.110), "middle": (0.005, 0.140), "outer": (0.078, 0.105), "back": (0.0, -0.085)}
+_ANKLE = np.array([0.105, -0.265, -0.075])
 _WING = np.array([[0.115, 0.085, 0.10], [0.36, 0.125, 0.165], [0.66, 0.135, 0.09], [1.02, 0.120, -0.10]])
 
 
 def _toe(name: str) -> list[np.ndarray]:
     side, ahead = _TOES[name]
-    tip = _ANKLE + [side, -0.030, ahead]
-    return [_ANKLE, 0.5 * (_ANKLE + tip) + [0, 0.006, 0], tip]
+    tip = _ANKLE + np.array([side, -0.030, ahead])
+    return [_ANKLE, 0.5 * (_ANKLE + tip) + np.array([0, 0.006, 0]), tip]
 
 
 _BODY = [
@@ -31,10 +31,15 @@ _BODY = [
 _LEFT = [
     tube([[0.074, 0.285, 0.520]], 0.026, 0.012),
     tube(_WING, [0.105, 0.098, 0.082, 0.050], 0.06, flat=[0, 1.9, 0], steps=5),
-    tube([[0.15, 0.08, 0.02], [0.36, 0.110, 0.015], [0.60, 0.122, -0.04], [0.82, 0.120, -0.12]], [0.125, 0.145, 0.125, 0.085], 0.06, flat=[0, 3.2, 0]),
+    tube(
+        [[0.15, 0.08, 0.02], [0.36, 0.110, 0.015], [0.60, 0.122, -0.04], [0.82, 0.120, -0.12]],
+        [0.125, 0.145, 0.125, 0.085],
+        0.06,
+        flat=[0, 3.2, 0],
+    ),
     tube([[0.62, 0.124, -0.02], [0.82, 0.120, -0.10], [0.97, 0.118, -0.165]], [0.090, 0.085, 0.070], 0.05, flat=[0, 2.2, 0]),
-    tube([[0.078, -0.07, -0.02], [0.085, -0.155, -0.045], [0.085, -0.200, -0.06], _ANKLE], [0.082, 0.045, 0.026, 0.023], 0.05),
-    *(tube(_toe(name), [0.024, 0.023, 0.019], 0.026) for name in _TOES),
+    tube([[0.082, -0.07, -0.02], [0.098, -0.155, -0.045], [0.102, -0.200, -0.06], _ANKLE.tolist()], [0.082, 0.045, 0.026, 0.023], 0.05),
+    *(tube(_toe(name), [0.026, 0.025, 0.021], 0.030) for name in _TOES),
 ]
 _MIDDLE_BONES = [
     Bone("body", None, np.array([0, 0.0, -0.10]), np.array([0, 0.03, 0.24]), 0.16, "body"),
@@ -46,8 +51,8 @@ _MIDDLE_BONES = [
 _MIDWING = _WING + np.array([[0, 0, -0.04], [0, 0, -0.08], [0, 0, -0.08], [0.02, 0, -0.06]])
 _LEFT_BONES = [
     *chain("wing_l", "body", _MIDWING, [0.12, 0.12, 0.10], "wing"),
-    Bone("thigh_l", "body", np.array([0.078, -0.06, -0.02]), np.array([0.085, -0.165, -0.05]), 0.060, "leg"),
-    Bone("shank_l", "thigh_l", np.array([0.085, -0.165, -0.05]), _ANKLE, 0.032, "leg"),
+    Bone("thigh_l", "body", np.array([0.082, -0.06, -0.02]), np.array([0.099, -0.165, -0.05]), 0.060, "leg"),
+    Bone("shank_l", "thigh_l", np.array([0.099, -0.165, -0.05]), _ANKLE, 0.032, "leg"),
     *(bone for name in _TOES for bone in chain(f"{name}_l", "shank_l", _toe(name), 0.024, "toe")),
 ]
 

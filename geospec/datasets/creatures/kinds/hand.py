@@ -11,10 +11,10 @@ from ..skeleton import Bone, chain, hinge
 tube = Tube.through
 
 _FINGERS = {  # base of the finger, direction, length of the three phalanges, radius at base
-    "index": ([0.160, 0.44, 0.0], [0.27, 1.0, 0.0], [0.205, 0.125, 0.095], 0.053),
-    "middle": ([0.050, 0.47, -0.004], [0.07, 1.0, 0.0], [0.225, 0.145, 0.100], 0.055),
-    "ring": ([-0.058, 0.455, 0.0], [-0.14, 1.0, 0.0], [0.205, 0.135, 0.098], 0.051),
-    "little": ([-0.158, 0.400, 0.008], [-0.40, 1.0, 0.0], [0.160, 0.095, 0.085], 0.047),
+    "index": ([0.160, 0.44, 0.0], [0.34, 1.0, 0.0], [0.205, 0.125, 0.095], 0.053),
+    "middle": ([0.050, 0.47, -0.004], [0.10, 1.0, 0.0], [0.225, 0.145, 0.100], 0.055),
+    "ring": ([-0.058, 0.455, 0.0], [-0.17, 1.0, 0.0], [0.205, 0.135, 0.098], 0.051),
+    "little": ([-0.158, 0.400, 0.008], [-0.48, 1.0, 0.0], [0.160, 0.095, 0.085], 0.047),
 }
 _THUMB = np.array([[0.115, 0.08, 0.030], [0.225, 0.215, 0.065], [0.305, 0.335, 0.085], [0.360, 0.445, 0.090]])
 
@@ -30,11 +30,20 @@ def _finger(name: str) -> list[Tube]:
     joints, radius = _joints(name), _FINGERS[name][3]
     up = joints[3] - joints[2]
     middle = [(joints[i] + joints[i + 1]) / 2 for i in range(3)]
-    line = [joints[0] - 0.3 * (joints[1] - joints[0]), joints[0], middle[0], joints[1], middle[1], joints[2], middle[2], joints[3] - 0.3 * up]
+    line = [
+        joints[0] - 0.3 * (joints[1] - joints[0]),
+        joints[0],
+        middle[0],
+        joints[1],
+        middle[1],
+        joints[2],
+        middle[2],
+        joints[3] - 0.3 * up,
+    ]
     back = np.array([0, 0, -1.0])
     nail = [joints[3] - 0.62 * up + 0.50 * radius * back, joints[3] - 0.22 * up + 0.48 * radius * back]
     return [
-        tube(line, radius * np.array([0.9, 1.0, 0.93, 0.98, 0.86, 0.89, 0.80, 0.70]), 0.055, steps=2),
+        tube(line, radius * np.array([0.9, 1.0, 0.93, 0.98, 0.86, 0.89, 0.80, 0.70]), 0.070, steps=2),
         tube(nail, 0.45 * radius, 0.012, flat=[0, 0, 1.3]),
         tube([joints[0] + [0, -0.01, -0.028]], 0.036, 0.04),
     ]
@@ -48,7 +57,14 @@ _PALM = [
     tube([[-0.060, 0.02, 0.004], [-0.115, 0.20, 0.006], [-0.142, 0.34, 0.008]], [0.080, 0.078, 0.066], 0.08, flat=[0, 0, 1.15]),
     tube([[-0.085, 0.05, 0.040], [-0.120, 0.17, 0.040]], [0.055, 0.045], 0.08),
     tube(
-        [_THUMB[0], 0.5 * (_THUMB[0] + _THUMB[1]), _THUMB[1], 0.5 * (_THUMB[1] + _THUMB[2]), _THUMB[2], 0.75 * _THUMB[3] + 0.25 * _THUMB[2]],
+        [
+            _THUMB[0],
+            0.5 * (_THUMB[0] + _THUMB[1]),
+            _THUMB[1],
+            0.5 * (_THUMB[1] + _THUMB[2]),
+            _THUMB[2],
+            0.75 * _THUMB[3] + 0.25 * _THUMB[2],
+        ],
         [0.082, 0.084, 0.067, 0.060, 0.061, 0.049],
         0.09,
         steps=3,
@@ -66,7 +82,7 @@ _CURL = {name: hinge(direction, [0, 0, 1]) for name, (_, direction, _, _) in _FI
 _OPPOSE = hinge(_THUMB[2] - _THUMB[0], [-0.8, 0.1, 0.75])  # brings the thumb across the palm
 
 
-def _pose(rng: np.random.Generator, curls: dict[str, float], close: float = 4.0, thumb: float = 10.0) -> Pose:
+def _pose(rng: np.random.Generator, curls: dict[str, float], close: float = 6.0, thumb: float = 10.0) -> Pose:
     """Fingers curled by so many degrees at each joint (about), closed sideways by ``close`` degrees, thumb across the palm."""
     side = {"index": 1.0, "middle": 0.3, "ring": -0.4, "little": -1.6}
     pose = {}
@@ -139,6 +155,6 @@ HAND = Kind(
         "horns": _horns,
         "wave": _wave,
     },
-    spacing=0.0125,
+    spacing=0.0115,
     symmetric=False,
 )

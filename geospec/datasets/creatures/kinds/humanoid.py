@@ -27,10 +27,10 @@ def _on_arm(reach: float, side: float = 0.0, drop: float = 0.0) -> np.ndarray:
 
 
 _FINGERS = {  # sideways place of the knuckle and of the tip, length, radius; spread wide, poses close them
-    "index": (0.036, 0.080, 0.080, 0.0112),
-    "middle": (0.012, 0.026, 0.092, 0.0116),
-    "ring": (-0.012, -0.028, 0.086, 0.0110),
-    "little": (-0.036, -0.082, 0.066, 0.0102),
+    "index": (0.039, 0.092, 0.086, 0.0124),
+    "middle": (0.013, 0.031, 0.097, 0.0128),
+    "ring": (-0.013, -0.033, 0.091, 0.0124),
+    "little": (-0.039, -0.094, 0.072, 0.0118),
 }
 
 
@@ -45,7 +45,15 @@ _THUMB = np.stack([_on_arm(0.016, 0.022, 0.005), _on_arm(0.040, 0.060, 0.009), _
 
 _TRUNK = [
     tube(
-        [[0, 0.915, -0.008], [0, 0.98, -0.004], [0, 1.10, 0.010], [0, 1.22, 0.006], [0, 1.32, -0.002], [0, 1.40, -0.018], [0, 1.445, -0.022]],
+        [
+            [0, 0.915, -0.008],
+            [0, 0.98, -0.004],
+            [0, 1.10, 0.010],
+            [0, 1.22, 0.006],
+            [0, 1.32, -0.002],
+            [0, 1.40, -0.018],
+            [0, 1.445, -0.022],
+        ],
         [0.124, 0.137, 0.124, 0.144, 0.160, 0.138, 0.085],
         0.0,
         flat=[0, 0, 1.42],
@@ -64,7 +72,7 @@ _LEFT = [
     tube([[0.070, 0.915, -0.046]], 0.086, 0.08),
     tube(
         [
-            _SHOULDER + [-0.075, 0.0, 0],
+            _SHOULDER - np.array([0.075, 0, 0]),
             _SHOULDER + 0.025 * _ARM,
             _SHOULDER + 0.13 * _ARM,
             _ELBOW,
@@ -75,11 +83,19 @@ _LEFT = [
         [0.066, 0.070, 0.054, 0.041, 0.045, 0.035, 0.027],
         0.055,
     ),
-    tube([_on_arm(-0.005), _on_arm(0.035), _on_arm(0.085)], [0.027, 0.038, 0.044], 0.02, flat=2.0 * np.array([_ARM[1], -_ARM[0], 0])),
-    tube(_THUMB, [0.019, 0.0165, 0.0135, 0.0115], 0.024),
+    tube([_on_arm(-0.005), _on_arm(0.035), _on_arm(0.085)], [0.028, 0.040, 0.047], 0.02, flat=2.0 * np.array([_ARM[1], -_ARM[0], 0])),
+    tube(_THUMB, [0.020, 0.0175, 0.0145, 0.0125], 0.040),
     *(tube(_finger(name), [r * 1.05, r, 0.95 * r, 0.82 * r], 0.026, steps=2) for name, (_, _, _, r) in _FINGERS.items()),
     tube(
-        [[0.090, 0.93, 0.0], [0.104, 0.82, 0.008], [0.118, 0.66, 0.010], [0.128, 0.50, 0.004], [0.134, 0.37, -0.014], [0.142, 0.20, -0.014], [0.146, 0.09, -0.015]],
+        [
+            [0.090, 0.93, 0.0],
+            [0.104, 0.82, 0.008],
+            [0.118, 0.66, 0.010],
+            [0.128, 0.50, 0.004],
+            [0.134, 0.37, -0.014],
+            [0.142, 0.20, -0.014],
+            [0.146, 0.09, -0.015],
+        ],
         [0.096, 0.096, 0.079, 0.056, 0.062, 0.042, 0.036],
         0.045,
     ),
@@ -108,11 +124,15 @@ _LEFT_BONES = [
 
 def _fingers(curl: float, rng: np.random.Generator) -> Pose:
     """Left fingers bent by ``curl`` degrees at each joint, more or less."""
-    pose = {}
-    close = rng.uniform(0.0, 0.6)
+    pose: Pose = {}
+    close = rng.uniform(0.1, 0.6)
     for name, (knuckle, tip, length, _) in _FINGERS.items():
         bend, aside = curl * rng.uniform(0.7, 1.2), np.degrees(np.arctan2(tip - knuckle, length))
-        pose |= {f"{name}_l0": 0.8 * bend * _CURL + close * aside * _PALM_NORMAL, f"{name}_l1": bend * _CURL, f"{name}_l2": 0.7 * bend * _CURL}
+        pose |= {
+            f"{name}_l0": 0.8 * bend * _CURL + close * aside * _PALM_NORMAL,
+            f"{name}_l1": bend * _CURL,
+            f"{name}_l2": 0.7 * bend * _CURL,
+        }
     return pose | {f"thumb_l{i}": 0.3 * curl * _CURL for i in (1, 2)}
 
 
@@ -143,7 +163,12 @@ def _hands(rng: np.random.Generator, low: float = 0, high: float = 45) -> Pose:
 
 
 def _stand(rng: np.random.Generator) -> Pose:
-    pose = _trunk(rng) | _hands(rng, 8, 25) | _arm(-rng.uniform(15, 28), 0, rng.uniform(5, 20)) | on_right(_arm(-rng.uniform(15, 28), 0, rng.uniform(5, 20)))
+    pose = (
+        _trunk(rng)
+        | _hands(rng, 8, 25)
+        | _arm(-rng.uniform(15, 28), 0, rng.uniform(5, 20))
+        | on_right(_arm(-rng.uniform(15, 28), 0, rng.uniform(5, 20)))
+    )
     return jitter(pose | _leg(4, 3, 2) | on_right(_leg(-3, 0, 2)), rng, 1.5)
 
 
@@ -214,5 +239,5 @@ HUMANOID = Kind(
         "lunge": _lunge,
         "kick": _kick,
     },
-    spacing=0.0105,
+    spacing=0.0098,
 )

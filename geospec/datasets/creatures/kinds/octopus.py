@@ -31,7 +31,9 @@ _JOINTS = np.linspace(0.14, 1.15, _SEGMENTS + 1)
 _THICKNESS = 0.085 * (1 - (_REACH - 0.12) / 1.12) ** 0.9 + 0.010
 
 _MANTLE = [
-    tube([[0, 0.22, 0.02], [0, 0.36, -0.01], [0, 0.55, -0.09], [0, 0.74, -0.19], [0, 0.88, -0.27]], [0.150, 0.155, 0.225, 0.205, 0.11], 0.0),
+    tube(
+        [[0, 0.22, 0.02], [0, 0.36, -0.01], [0, 0.55, -0.09], [0, 0.74, -0.19], [0, 0.88, -0.27]], [0.150, 0.155, 0.225, 0.205, 0.11], 0.0
+    ),
     tube([[0, 0.13, 0.0]], 0.175, 0.12, flat=[0, 1.3, 0]),
     tube([[0, 0.255, 0.135], [0, 0.185, 0.215]], [0.052, 0.040], 0.06),
 ]
@@ -44,7 +46,9 @@ _MIDDLE_BONES = [
     Bone("body", None, np.array([0, 0.12, 0]), np.array([0, 0.34, 0]), 0.15, "head"),
     *chain("mantle", "body", [[0, 0.36, -0.01], [0, 0.56, -0.09], [0, 0.76, -0.20], [0, 0.95, -0.31]], [0.18, 0.20, 0.16], "mantle"),
 ]
-_LEFT_BONES = [bone for arm in range(4) for bone in chain(f"arm{arm}_l", "body", _line(arm, _JOINTS), np.linspace(0.085, 0.03, _SEGMENTS), "arm")]
+_LEFT_BONES = [
+    bone for arm in range(4) for bone in chain(f"arm{arm}_l", "body", _line(arm, _JOINTS), np.linspace(0.085, 0.03, _SEGMENTS), "arm")
+]
 
 
 def _arms(rng: np.random.Generator, lift: float, curl: float, sway: float, wave: float) -> Pose:

@@ -39,7 +39,14 @@ _LEFT = [
     ),
     tube([[0.115, 0.036, 0.255], [0.115, 0.034, 0.305]], [0.038, 0.037], 0.03),
     tube(
-        [[0.080, 0.60, -0.33], [0.108, 0.45, -0.275], [0.115, 0.355, -0.285], [0.115, 0.25, -0.385], [0.115, 0.15, -0.385], [0.115, 0.07, -0.36]],
+        [
+            [0.080, 0.60, -0.33],
+            [0.108, 0.45, -0.275],
+            [0.115, 0.355, -0.285],
+            [0.115, 0.25, -0.385],
+            [0.115, 0.15, -0.385],
+            [0.115, 0.07, -0.36],
+        ],
         [0.112, 0.086, 0.062, 0.036, 0.034, 0.035],
         0.07,
         flat=[1.2, 0, 0],
@@ -78,7 +85,7 @@ _LEFT_BONES = [
 def _legs(fore: float, fore_bend: float, hind: float, hind_bend: float) -> Pose:
     """Left legs: positive ``fore`` and ``hind`` swing forward, the bends fold the leg."""
     return turns(
-        shoulder_l=(-fore + 0.3 * fore_bend, 0, 0),
+        shoulder_l=(-fore + 0.15 * fore_bend, 0, 0),
         forearm_l=(-0.9 * fore_bend, 0, 0),
         wrist_l=(1.2 * fore_bend, 0, 0),
         forepaw_l=(0.5 * fore_bend, 0, 0),
@@ -139,7 +146,7 @@ def _graze(rng: np.random.Generator) -> Pose:
 
 
 def _sit(rng: np.random.Generator) -> Pose:
-    tilt = rng.uniform(26, 36)
+    tilt = rng.uniform(22, 30)
     hind = turns(thigh_l=(-14, 0, 4), shin_l=(42, 0, 0), hock_l=(-34, 0, 0), hindpaw_l=(tilt, 0, 0))
     fore = turns(shoulder_l=(tilt - 4, 0, 0), forearm_l=(-4, 0, 0))
     pose = _rest_of_body(rng, neck=-0.3 * tilt, tail=12) | hind | fore | on_right(hind) | on_right(fore)

@@ -80,7 +80,9 @@ def _crouch(rng: np.random.Generator) -> Pose:
 
 
 def _threaten(rng: np.random.Generator) -> Pose:
-    raised = {f"leg0_{side}0": rng.uniform(18, 32) * hinge(_direction(0) * [mirror, 1, 1], _UP) for side, mirror in (("l", 1.0), ("r", -1.0))}
+    raised = {
+        f"leg0_{side}0": rng.uniform(18, 32) * hinge(_direction(0) * [mirror, 1, 1], _UP) for side, mirror in (("l", 1.0), ("r", -1.0))
+    }
     return _legs(rng, 3, 6, 6) | raised | turns(body=(-rng.uniform(10, 20), 0, 0))
 
 
@@ -88,7 +90,12 @@ SPIDER = Kind(
     name="spider",
     tubes=[*_BODY, *both_sides(_LEFT)],
     bones=[*_MIDDLE_BONES, *both_sides(_LEFT_BONES, shared=[bone.name for bone in _MIDDLE_BONES])],
-    ranges={"body": (0.92, 1.12, 0.92, 1.12), "abdomen": (0.8, 1.25, 0.75, 1.25), "leg": (0.8, 1.3, 0.85, 1.25), "feeler": (0.85, 1.15, 0.9, 1.1)},
+    ranges={
+        "body": (0.92, 1.12, 0.92, 1.12),
+        "abdomen": (0.8, 1.25, 0.75, 1.25),
+        "leg": (0.8, 1.3, 0.85, 1.25),
+        "feeler": (0.85, 1.15, 0.9, 1.1),
+    },
     poses={"stand": _stand, "walk": _walk, "crouch": _crouch, "threaten": _threaten},
     spacing=0.0165,
 )
