@@ -16,7 +16,7 @@ from ..shapes import save
 from .creatures import CreaturePair, creature, ground_truth, symmetric_ground_truth
 
 SHIPPED: dict[str, tuple[dict[str, int], dict[str, int]]] = {
-    "quadruped": ({"identity_seed": 8, "pose_seed": 8, "mesh_seed": 1}, {"identity_seed": 10, "pose_seed": 10, "mesh_seed": 2}),
+    "quadruped": ({"identity_seed": 3, "pose_seed": 3, "mesh_seed": 1}, {"identity_seed": 8, "pose_seed": 8, "mesh_seed": 2}),
     "humanoid": ({"identity_seed": 3, "pose_seed": 3, "mesh_seed": 1}, {"identity_seed": 4, "pose_seed": 4, "mesh_seed": 2}),
 }
 

@@ -80,7 +80,8 @@ def creature(
 
     Returns
     -------
-    Creature : the same for the same arguments. Takes about 2 s for 5,000 vertices, 10 s for 50,000.
+    Creature : the same for the same arguments on the same machine; elsewhere other rounding may place and join the
+        vertices differently, on the same surface. Takes about 3 s for 5,000 vertices and 10 s for 50,000 on one core.
     """
     one_of("kind", kind, KINDS)
     if n_vertices < _SMALLEST:

@@ -220,12 +220,12 @@ HUMANOID = Kind(
     tubes=[*_TRUNK, *both_sides(_LEFT)],
     bones=[*_MIDDLE_BONES, *both_sides(_LEFT_BONES, shared=[bone.name for bone in _MIDDLE_BONES])],
     ranges={
-        "trunk": (0.9, 1.1, 0.88, 1.22),
+        "trunk": (0.9, 1.1, 0.9, 1.2),
         "neck": (0.85, 1.2, 0.9, 1.15),
         "head": (0.94, 1.1, 0.94, 1.1),
         "arm": (0.88, 1.15, 0.82, 1.3),
         "hand": (0.92, 1.12, 0.9, 1.1),
-        "leg": (0.85, 1.16, 0.85, 1.22),
+        "leg": (0.85, 1.16, 0.88, 1.16),
         "foot": (0.92, 1.12, 0.92, 1.12),
     },
     poses={
