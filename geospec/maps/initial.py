@@ -23,19 +23,24 @@ EXCHANGE_FACTOR = 2.0
 #: Columns of the descriptors whose operators are used, and modes that these act on.
 N_FUNCTIONS, N_MODES = 10, 20
 #: Rounds of the tournament: size that the maps are brought to, samples of each shape, maps that go on.
-ROUNDS = ((12, 150, 48), (N_MODES, 300, 8))
+ROUNDS = ((12, 150, 160), (N_MODES, 200, 24))
 #: Samples in the last round, which brings the maps to the size asked for.
 LAST_SAMPLES = 500
+#: Terms of the score below this are as good as nothing: at some hundred samples they are noise.
+SMALL_TERM = 0.05
+#: The most hypotheses returned.
+N_RETURNED = 8
 
 
 @dataclass(frozen=True, eq=False)
 class MapHypothesis:
-    """A rough map ``functional_map (k, k)`` and how well it explains the pair: ``score``, the sum of ``terms``, lower is better.
+    """A rough map ``functional_map (k, k)`` and how well it explains the pair: ``score``, lower is better, from 0.05 to about 1.
 
-    Terms, each 0 for a perfect map and about 1 for a bad one: ``commutativity`` and ``orthogonality`` of the functional map;
-    ``descriptors``, their relative distance at corresponding points; ``roughness``, the share of pulled-back low modes that the
-    target's modes do not represent, which torn and folded maps raise; ``orientation``, 0 outside out and 1 mirrored, only where
-    faces were given.
+    The score is the geometric mean of the ``terms``, so that no weights need choosing: what counts is by which factor one
+    map does better than another. Terms, each 0 for a perfect map and about 1 for a bad one: ``commutativity`` and
+    ``orthogonality`` of the functional map; ``descriptors``, their relative distance at corresponding points; ``roughness``, the
+    share of pulled-back low modes that the target's modes do not represent, which torn and folded maps raise;
+    ``orientation``, 0 outside out and 1 mirrored, only where faces were given.
     """
 
     functional_map: Tensor
@@ -52,7 +57,7 @@ def map_hypotheses(
     source_faces: Tensor | None = None,
     target_faces: Tensor | None = None,
     k: int = 40,
-    n_tried: int = 256,
+    n_tried: int = 512,
 ) -> list[MapHypothesis]:
     """Distinct candidate functional maps of size ``(k, k)``, best first, to be refined by ZoomOut.
 
@@ -85,7 +90,7 @@ def map_hypotheses(
     functions = _contrasts(source, target, source_descriptors, target_descriptors)
     faces = None if source_faces is None or target_faces is None else (source_faces, target_faces)
     demands = _Demands.of((source.truncate(N_MODES), target.truncate(N_MODES)), functions, faces)
-    trials = _Trials.of((source, target), functions, faces)
+    trials = _Trials.of((source, target), (source_eigenvalues, target_eigenvalues), functions, faces)
     found = demands.best_signed_permutations(source_eigenvalues, target_eigenvalues, n_tried)
     for size, n_samples, n_kept in ROUNDS:
         found, images = trials.upsample(found, size, n_samples)
@@ -99,7 +104,7 @@ def map_hypotheses(
     found, images = trials.upsample(found, k, LAST_SAMPLES)
     score, terms = trials.score(found, images)
     carried = (found / area_ratio(source_basis, target_basis).sqrt()).to(source_basis.modes.dtype)
-    order = _distinct(found, score)
+    order = _distinct(found, score)[:N_RETURNED]
     return [MapHypothesis(carried[i], float(score[i]), {name: float(value[i]) for name, value in terms.items()}) for i in order]
 
 
@@ -184,25 +189,30 @@ class _Demands:
 class _Trials:
     """Modes and descriptors at samples, farthest points first, so that leading samples are spread as well."""
 
-    source: SampledBasis
-    target: SampledBasis
+    source: Tensor
+    target: Tensor
+    eigenvalues: tuple[Tensor, Tensor]
     source_functions: Tensor
     target_functions: Tensor
     forms: tuple[Tensor, Tensor] | None
 
     @staticmethod
-    def of(bases: tuple[SampledBasis, SampledBasis], functions: tuple[Tensor, Tensor], faces: tuple[Tensor, Tensor] | None) -> _Trials:
-        samples = [farthest_points(b, min(LAST_SAMPLES, b.n)) for b in bases]
-        source, target = (SampledBasis(b.modes[i], b.measure[i], b.eigenvalues) for b, i in zip(bases, samples, strict=True))
+    def of(
+        bases: tuple[SampledBasis, SampledBasis],
+        eigenvalues: tuple[Tensor, Tensor],
+        functions: tuple[Tensor, Tensor],
+        faces: tuple[Tensor, Tensor] | None,
+    ) -> _Trials:
+        i, j = (farthest_points(b, min(LAST_SAMPLES, b.n)) for b in bases)
         forms = None if faces is None else (_area_forms(bases[0], faces[0]), _area_forms(bases[1], faces[1]))
-        return _Trials(source, target, functions[0][samples[0]], functions[1][samples[1]], forms)
+        return _Trials(bases[0].modes[i], bases[1].modes[j], eigenvalues, functions[0][i], functions[1][j], forms)
 
     def upsample(self, maps: Tensor, k: int, n_samples: int) -> tuple[Tensor, Tensor]:
         """ZoomOut of a batch of maps ``(h, k_0, k_0)`` on the first samples: maps ``(h, k, k)``, images ``(h, n_samples)`` among them.
 
         In float32, by products of all pairs: the samples are few, the maps rough.
         """
-        source, target = self.source.modes[:n_samples, :k].float(), self.target.modes[:n_samples, :k].float()
+        source, target = self.source[:n_samples, :k].float(), self.target[:n_samples, :k].float()
         factor = cholesky(target.T.double() @ target.double())
         size = maps.shape[-1]
         while True:
@@ -217,22 +227,22 @@ class _Trials:
     def score(self, maps: Tensor, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Score and terms of :class:`MapHypothesis` for each map of a batch, ``(h,)`` each."""
         k, n = maps.shape[-1], images.shape[-1]
-        source, target = self.source.truncate(k), self.target.truncate(k)
-        assert source.eigenvalues is not None and target.eigenvalues is not None  # noqa: PT018
+        source, target = self.source[:, :k], self.target[:n, :k]
+        source_eigenvalues, target_eigenvalues = (e[:k] for e in self.eigenvalues)
         low = slice(1, 1 + k // 2)
-        weights = source.eigenvalues[low].rsqrt()
-        pulled = weights * source.modes[:, low][images]
-        torn = pulled - target.modes[:n] @ (maps[:, :, low] * weights)
+        weights = source_eigenvalues[low].rsqrt()
+        pulled = weights * source[:, low][images]
+        torn = pulled - target @ (maps[:, :, low] * weights)
         gap = self.source_functions[images] - self.target_functions[:n]
         terms = {
-            "commutativity": commutativity_residual(maps, source.eigenvalues, target.eigenvalues),
+            "commutativity": commutativity_residual(maps, source_eigenvalues, target_eigenvalues),
             "orthogonality": orthogonality_residual(maps),
             "descriptors": gap.flatten(1).norm(dim=1) / self.target_functions[:n].norm(),
             "roughness": torn.flatten(1).norm(dim=1) / pulled.flatten(1).norm(dim=1),
         }
         if self.forms is not None:
             terms["orientation"] = _mirroring(maps, *self.forms)
-        return torch.stack(list(terms.values())).sum(dim=0), terms
+        return torch.stack(list(terms.values())).clamp(min=SMALL_TERM).log().mean(dim=0).exp(), terms
 
 
 def _area_forms(basis: SampledBasis, faces: Tensor) -> Tensor:
