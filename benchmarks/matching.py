@@ -23,7 +23,7 @@ import torch
 
 import geospec
 from geospec import maps
-from geospec.datasets import load_pairs
+from geospec.datasets import ShapePair, load_pairs
 from geospec.descriptors import paired_signatures
 
 from .machine import describe
@@ -59,8 +59,8 @@ def pyfm_classic(source: geospec.Mesh, target: geospec.Mesh) -> Run:
         meshes = [TriMesh(s.vertices.numpy(), s.faces.numpy(), area_normalize=True, center=True) for s in (source, target)]
         run.stage("eigenbases", lambda: [mesh.process(k=K) for mesh in meshes])
         model = FunctionalMapping(*meshes)
-        run.stage("descriptors", lambda: model.preprocess(n_ev=(K_FIT, K_FIT), n_descr=N_DESCRIPTORS, descr_type="WKS", k_process=K))
-        run.stage("first map", lambda: model.fit(w_descr=1e-1, w_lap=1e-3, w_dcomm=1, w_orient=0))
+        run.stage("descriptors", lambda: model.preprocess(n_descr=N_DESCRIPTORS, descr_type="WKS", k_process=K, k_descr=K))
+        run.stage("first map", lambda: model.fit(K=(K_FIT, K_FIT)))
         run.stage("ZoomOut", lambda: model.zoomout_refine(nit=K - K_FIT, step=1))
         run.target_to_source = torch.from_numpy(np.asarray(run.stage("point map", model.get_p2p)).astype(np.int64))
     return run
@@ -102,14 +102,13 @@ METHODS = {"pyFM classic": pyfm_classic, "geospec classic": ours_classic, "geosp
 class Truth:
     """Geodesic error against the truth and its mirror, at up to ``n`` points of known correspondence."""
 
-    def __init__(
-        self, source: geospec.Mesh, truth: tuple[torch.Tensor, torch.Tensor], mirrored: tuple[torch.Tensor, torch.Tensor] | None, n: int
-    ) -> None:
-        chosen = torch.randperm(len(truth[0]), generator=torch.Generator().manual_seed(0))[:n]
-        self.points = truth[0][chosen]
+    def __init__(self, source: geospec.Mesh, pair: ShapePair, n: int) -> None:
+        on_source, self.points = pair.correspondence
+        chosen = torch.randperm(len(on_source), generator=torch.Generator().manual_seed(0))[:n]
+        self.points = self.points[chosen]
         self.scale = 100 / source.area.sqrt()
-        self.direct = geospec.geodesic_distances(source, truth[1][chosen])
-        self.mirror = None if mirrored is None else geospec.geodesic_distances(source, mirrored[1][chosen])
+        self.direct = geospec.geodesic_distances(source, on_source[chosen])
+        self.mirror = None if pair.symmetric is None else geospec.geodesic_distances(source, pair.symmetric[0][chosen])
 
     def errors(self, target_to_source: torch.Tensor) -> tuple[float, float]:
         """Mean x 100 over sqrt(area): direct, and the smaller of direct and mirrored."""
@@ -144,8 +143,8 @@ def errors(folder: Path, every: int, points: int, skip: set[str]) -> None:
     print("| pair | " + " | ".join(f"{name}: direct / symmetric" for name in methods) + " |\n| --- |" + " --- |" * len(methods))
     table: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
     for pair in list(load_pairs(folder))[::every]:
-        source, target = geospec.load(pair.source), geospec.load(pair.target)
-        truth = Truth(source, pair.truth, pair.symmetric_truth, points)
+        source, target = pair.load()
+        truth = Truth(source, pair, points)
         cells = []
         for name, method in methods.items():
             found = method(source, target).target_to_source
