@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from ops.cases import OPS, OpCase
 
 DTYPES = [torch.float32, torch.float64]
