@@ -12,7 +12,7 @@ from geospec.bases.base import SampledBasis
 from geospec.descriptors import wave_kernel_signature
 from geospec.errors import ArgumentError
 from geospec.maps import functional_to_point, map_hypotheses, point_to_functional, zoomout
-from geospec.maps.initial import N_SIGNED, _Demands
+from geospec.maps.initial import N_SIGNED, _contrasts, _Demands, _Trials, _unit_area
 from geospec.shapes import Mesh
 
 from .conftest import Pair, basis_of, blob
@@ -57,7 +57,7 @@ def test_ranking_equals_brute_force():
     size = 1 + N_SIGNED
     a, b, s, t = draw(size, 3), draw(size, 3), draw(2, size, size), draw(2, size, size)
     source_eigenvalues = torch.tensor([0, 1.0, 1.5, 2.5, 4, 6, 9]).double()
-    target_eigenvalues = torch.tensor([0, 0.9, 1.8, 2.2, 4.5, 5, 10]).double()
+    target_eigenvalues = torch.tensor([0, 0.4, 1.8, 2.2, 4.5, 5, 10]).double()  # the first is out of reach but for itself
     found = _Demands(a, b, s, t).best_signed_permutations(source_eigenvalues, target_eigenvalues, 8)
 
     def residual(c):
@@ -76,6 +76,26 @@ def test_ranking_equals_brute_force():
             best.append(first + moved.square().sum(dim=(1, 2, 3)) / t.square().sum())
     expected = torch.cat(best).sort().values[:8]
     assert torch.allclose(torch.stack([residual(c) for c in found]), expected)
+
+
+def test_terms_of_a_perfect_and_of_a_scrambled_map(pair):
+    basis, eigenvalues = _unit_area(pair.source_basis, 30, "source")
+    functions = _contrasts(basis, basis, *[wave_kernel_signature(pair.source_basis)] * 2)
+    faces = pair.source.faces, pair.source.faces
+    trials = _Trials.of((basis, basis), (eigenvalues, eigenvalues), functions, faces)
+    perfect = trials.upsample(torch.eye(30, dtype=torch.float64)[None], 30, 400)
+    assert torch.equal(perfect[1][0], torch.arange(400))
+    score, terms = trials.score(*perfect)
+    assert score == pytest.approx(0.05)
+    assert all(float(term) < 1e-4 for term in terms.values())
+    images = torch.randperm(400, generator=torch.Generator().manual_seed(0))
+    fitted = torch.linalg.lstsq(trials.target[:400], trials.source[images]).solution
+    score, terms = trials.score(fitted[None], images[None])
+    assert list(terms) == ["commutativity", "orthogonality", "descriptors", "roughness", "orientation"]
+    assert all(float(term) > 0.3 for term in terms.values())
+    # Both kinds of operators weigh alike in the first ranking.
+    operators = _Demands.of((basis, basis), functions, faces).target_operators
+    assert operators[:10].norm() == pytest.approx(float(operators[10:].norm()))
 
 
 @pytest.mark.parametrize("unit", [1.0, 30.0])

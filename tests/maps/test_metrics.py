@@ -167,3 +167,14 @@ def test_refusals(sphere):
         maps.bijectivity_error(identity, identity[:-1], sphere)
     with pytest.raises(ArgumentError, match="target_to_source"):
         maps.orientation_agreement(identity[:-1], sphere, sphere)
+
+
+def test_landmark_residual(pair):
+    """Zero for the map of a shape to itself in another unit, about one for landmarks that do not correspond."""
+    basis = pair.source_basis
+    large = type(basis)(basis.modes / 5, basis.measure * 25, basis.eigenvalues / 25)
+    identity = maps.point_to_functional(torch.arange(basis.n), basis, large)
+    right = torch.arange(0, 700, 70)[:, None].expand(-1, 2)
+    assert maps.landmark_residual(identity, basis, large, right) < 1e-8
+    wrong = torch.stack([right[:, 0], (right[:, 0] + 350) % 700], dim=1)
+    assert maps.landmark_residual(identity, basis, large, wrong) > 0.8
