@@ -13,6 +13,12 @@
 
 namespace geospec::nearest {
 
+// Items that make up a task for a thread: to wake one costs more than small loops take.
+inline int64_t grain(int64_t operations_per_item) {
+  constexpr int64_t kTask = int64_t(1) << 23;
+  return operations_per_item < kTask ? kTask / operations_per_item : 1;
+}
+
 template <class T>
 struct Hit {
   T value;

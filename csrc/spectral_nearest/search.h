@@ -92,13 +92,13 @@ class Search {
     const int64_t p = problem_.p;
     rows_.resize(p * d_);
     half_norms_.resize(p);
-    parallel_(0, p, 1024, [&](int64_t begin, int64_t end) {
+    parallel_(0, p, grain(d_), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) to_frame(problem_.points + i * d_, rows_.data() + i * d_);
     });
     if (with_tree_) {
       tree_ = build_tree<S>(rows_.data(), p, d_, parallel_);
       std::vector<T> ordered(p * d_);
-      parallel_(0, p, 1024, [&](int64_t begin, int64_t end) {
+      parallel_(0, p, grain(d_), [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
           const T* row = rows_.data() + tree_.order[i] * d_;
           std::copy(row, row + d_, ordered.data() + i * d_);
@@ -106,7 +106,7 @@ class Search {
       });
       rows_.swap(ordered);
     }
-    parallel_(0, p, 1024, [&](int64_t begin, int64_t end) {
+    parallel_(0, p, grain(d_), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
         half_norms_[i] = T(0.5) * S::dot(rows_.data() + i * d_, rows_.data() + i * d_, d_);
     });
@@ -123,13 +123,13 @@ class Search {
     queries_.resize(q);
     if (!with_tree_) return std::iota(queries_.begin(), queries_.end(), int64_t(0));
     std::vector<T> moved(q * d_);
-    parallel_(0, q, 1024, [&](int64_t begin, int64_t end) {
+    parallel_(0, q, grain(d_), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) to_frame(problem_.queries + i * d_, moved.data() + i * d_);
     });
     const Balls<T>&cells = tree_.cells, &leaves = tree_.leaves;
     assign<S>(moved.data(), q, 1, d_, cells.centers.data(), cells.norms.data(), cells.count, parallel_, home_cell_);
     home_.resize(q);
-    parallel_(0, q, 256, [&](int64_t begin, int64_t end) {
+    parallel_(0, q, grain(4 * d_), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const T* x = moved.data() + i * d_;
         int64_t best = tree_.cell_leaves[home_cell_[i]];
@@ -279,7 +279,7 @@ class Search {
   int64_t by_tree(const std::vector<int64_t>& numbers) const {
     const int64_t count = numbers.size();
     std::atomic<int64_t> next{0}, work{0};
-    parallel_(0, count, 1, [&](int64_t, int64_t) {
+    parallel_(0, count, grain(d_ * problem_.p), [&](int64_t, int64_t) {
       Block<S> block(d_);
       Bounds cells, leaves;
       for (int64_t i = next++; i < count; i = next++) {
@@ -297,7 +297,7 @@ class Search {
     const int64_t group = std::clamp<int64_t>(kPanelBytes / (kLanes * row_bytes), 1, 16);
     const int64_t panel = std::max(kLeaf, kPanelBytes / row_bytes / kLeaf * kLeaf);
     std::atomic<int64_t> next{0};
-    parallel_(0, count, group, [&](int64_t, int64_t) {
+    parallel_(0, count, std::max(group, grain(d_ * problem_.p)), [&](int64_t, int64_t) {
       std::vector<Block<S>> blocks(group, Block<S>(d_));
       for (int64_t begin = group * next++; begin < count; begin = group * next++) {
         const int64_t n = std::min(group, count - begin);

@@ -31,7 +31,7 @@ Method method_named(const std::string& name) {
 template <class T>
 double greatest_norm(const T* x, int64_t n, int64_t d, const T* center, const char* name) {
   std::vector<double> norms(n);
-  torch::stable::parallel_for(0, n, 1024, [&](int64_t begin, int64_t end) {
+  torch::stable::parallel_for(0, n, nearest::grain(d), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) norms[i] = squared_distance(x + i * d, center, d, 1.0);
   });
   double greatest = 0;

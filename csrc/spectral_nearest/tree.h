@@ -67,7 +67,7 @@ void assign(const T* rows, int64_t n, int64_t step, int64_t d, const T* landmark
   nearest.resize(n);
   std::vector<T> half_norms(norms, norms + count);
   for (T& norm : half_norms) norm /= 2;
-  parallel(0, (n + S::kLanes - 1) / S::kLanes, 8, [&](int64_t begin, int64_t end) {
+  parallel(0, (n + S::kLanes - 1) / S::kLanes, grain(count * d), [&](int64_t begin, int64_t end) {
     std::vector<T> block(d * S::kLanes);
     int64_t numbers[S::kLanes], best[S::kLanes];
     for (int64_t b = begin; b < end; ++b) {
@@ -203,7 +203,7 @@ Tree<T> build_tree(const T* points, int64_t p, int64_t d, const P& parallel) {
   tree.bisectors.resize(cells * cells);
   tree.leaves.resize(tree.cell_leaves.back(), d);
   tree.leaf_begin.assign(tree.leaves.count + 1, p);
-  parallel(0, cells, 1, [&](int64_t first, int64_t last) {
+  parallel(0, cells, grain(4 * d * (cells + p / cells)), [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
       const int64_t begin = cell_begin[i], end = cell_begin[i + 1];
       fit_ball<S>(points, tree.order.data() + begin, end - begin, d, tree.cells, i);
