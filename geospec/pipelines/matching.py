@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,7 +77,7 @@ def match(
     Source: Ovsjanikov et al. 2012; Melzi et al. 2019; Ren et al. 2018 and 2020.
     """
     _check(source, target, k, laplacian, descriptors)
-    used = [InUse.of(shape) for shape in (source, target)]
+    used = [InUse.of(shape.to("cpu")) for shape in (source, target)]
     pairs = None if landmarks is None else _in_use_landmarks(landmarks, source, target, used)
     place = source.points.device if device is None else torch.device(device)
     watch = _Watch(progress)
@@ -92,7 +93,7 @@ def match(
     with watch("descriptors"):
         functions = _functions(unit, used, descriptors, pairs)
     with watch("first map"):
-        first = _first_map(unit, used, functions, pairs)
+        first, evidence = _first_map(unit, used, functions, pairs)
     with watch("refinement"):
         samples = N_SAMPLES if min(basis.n for basis in unit) > N_SAMPLES else None
         refined = maps.bijective_zoomout(first, unit[0], unit[1], k_final=k, step=step, subsample=samples)
@@ -112,7 +113,7 @@ def match(
         source_to_target=to_given(to_target, used[0], used[1]),
         functional_map=functional_map,
         confidence=torch.where(used[1].dropped, 0, confidence[used[1].nearest]),
-        record={"options": options, "numbers": numbers, "seconds": watch.finish(), "device": str(place)},
+        record={"options": options, "numbers": numbers, "first_map": evidence, "seconds": watch.finish(), "device": str(place)},
     )
 
 
@@ -187,16 +188,24 @@ def _functions(
     return on_source, on_target
 
 
-def _first_map(unit: list[LaplaceBasis], used: list[InUse], functions: tuple[Tensor, Tensor], pairs: Tensor | None) -> Tensor:
-    """The best of several rough maps by its score, or by the landmarks where there are some; of few modes, the least-squares map."""
+def _first_map(
+    unit: list[LaplaceBasis], used: list[InUse], functions: tuple[Tensor, Tensor], pairs: Tensor | None
+) -> tuple[Tensor, dict[str, Any]]:
+    """The best of several rough maps, by its score or by the landmarks, and what speaks for it; of few modes, the least-squares map."""
     source, target = unit
     if source.k < maps.FEWEST_MODES:
         a, b = source.analyze(functions[0]), target.analyze(functions[1])
-        return maps.solve_functional_map(a, b, source_eigenvalues=source.eigenvalues, target_eigenvalues=target.eigenvalues)
+        solved = maps.solve_functional_map(a, b, source_eigenvalues=source.eigenvalues, target_eigenvalues=target.eigenvalues)
+        return solved, {"method": "least squares"}
     faces = [part.shape.faces.to(source.modes.device) if isinstance(part.shape, Mesh) else None for part in used]
     k = min(source.k, K_FIRST)
-    found = [h.functional_map for h in maps.map_hypotheses(source, target, *functions, source_faces=faces[0], target_faces=faces[1], k=k)]
-    return found[0] if pairs is None else min(found, key=lambda c: float(maps.landmark_residual(c, source, target, pairs)))
+    found = maps.map_hypotheses(source, target, *functions, source_faces=faces[0], target_faces=faces[1], k=k)
+    best = found[0]
+    if pairs is not None:
+        best = min(found, key=lambda h: float(maps.landmark_residual(h.functional_map, source, target, pairs)))
+    others = [h.score for h in found if h is not best]
+    evidence = {"method": "hypotheses", "score": best.score, "next_score": min(others, default=None), **best.terms}
+    return best.functional_map, evidence
 
 
 def _numbers(

@@ -20,14 +20,14 @@ from .render import positions
 #: Names that a record may hold, with a title and what the number says.
 EXPLAINED = {
     "coverage": ("Coverage", "Share of the source's area that is the image of some target point; 1 is onto."),
-    "bijectivity": ("Bijectivity", "How far a round trip ends from its start; 0 is a bijection."),
     "dirichlet_energy": ("Dirichlet energy", "Stretch of the map: 1 for an isometry, more for a rough or folded map."),
     "orientation_agreement": ("Orientation agreement", "Share of the area laid on outside out; near 0 the map is a mirror image."),
     "orthogonality_residual": ("Orthogonality residual", "Distance of C from an orthogonal matrix; 0 where areas are kept."),
     "commutativity_residual": ("Commutativity residual", "How far C is from respecting both Laplacians; 0 for an isometry."),
     "mean_confidence": ("Mean confidence", "Over the target's vertices, from 0 to 1."),
     "k": ("modes (k)", ""),
-    "k_initial": ("modes of the first map (k_initial)", ""),
+    "first_map": ("first map: what speaks for it, 0 is best", ""),
+    "next_score": ("score of the next best first map", ""),
     "seconds": ("seconds, stage by stage", ""),
     "error_mean": ("mean", ""),
     "error_median": ("median", ""),
