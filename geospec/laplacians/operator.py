@@ -53,7 +53,8 @@ class Laplacian:
 
         s = self.stiffness.detach().cpu()
         arrays = (s.values().double().numpy(), s.col_indices().numpy(), s.crow_indices().numpy())
-        return scipy.sparse.csr_matrix(arrays, shape=tuple(s.shape)), scipy.sparse.diags(self.mass.detach().cpu().double().numpy()).tocsr()
+        stiffness = scipy.sparse.csr_matrix(arrays, shape=tuple(s.shape), copy=True)
+        return stiffness, scipy.sparse.diags(self.mass.detach().cpu().double().numpy()).tocsr()
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Laplacian:
         """The same operator on another device or in another float type."""

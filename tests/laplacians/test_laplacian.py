@@ -195,9 +195,20 @@ def test_conversions():
     stiffness, mass = operator.to_scipy()
     np.testing.assert_array_equal(stiffness.toarray(), dense(operator).numpy())
     np.testing.assert_array_equal(mass.diagonal(), operator.mass.numpy())
+    stiffness.data[:] = 7
+    np.testing.assert_array_equal(operator.to_scipy()[0].toarray(), dense(operator).numpy())
     single = operator.to(dtype=torch.float32)
     assert single.mass.dtype == single.stiffness.dtype == torch.float32
     assert "48 points" in repr(operator)
+
+
+def test_components_are_found_without_touching_the_operator():
+    """Right angles leave weights of exactly zero, which link nothing and must stay where they are."""
+    operator = laplacian(disjoint_union(grid(7), grid(3)), "cotangent")
+    before = operator.stiffness.values().clone()
+    assert (before == 0).any()
+    assert operator.components().tolist() == 49 * [0] + 9 * [1]
+    assert torch.equal(operator.stiffness.values(), before)
 
 
 @pytest.mark.parametrize("name", ["3holes.off", "alligator.obj", "homer.obj", "planexy.off", "suzanne.obj", "teapot.obj"])
