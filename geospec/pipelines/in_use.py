@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from .. import ops
+from ..laplacians import Laplacian
 from ..shapes import Mesh, PointCloud, repair
 
 
@@ -38,6 +39,12 @@ class InUse:
         nearest = shape.vertex_map.from_file.clone()
         nearest[~used] = ops.spectral_nearest(given.points[~used].detach(), shape.vertices.detach())[0]
         return cls(shape, shape.vertex_map.to_file, nearest, ~used)
+
+    def measured_by(self, operator: Laplacian) -> InUse:
+        """The same part with the mass of its Laplacian as a cloud's weights: without faces only that knows areas."""
+        if isinstance(self.shape, Mesh):
+            return self
+        return replace(self, shape=replace(self.shape, weights=operator.mass))
 
 
 def to_given(point_map: Tensor, domain: InUse, image: InUse) -> Tensor:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from .. import maps
 from ..bases import LaplaceBasis
-from ..descriptors import paired_signatures
+from ..descriptors import PAIRED_KINDS, paired_signatures
 from ..errors import ArgumentError, ShapeError, one_of, problem
 from ..laplacians import KINDS, Laplacian
 from ..laplacians import laplacian as make_laplacian
@@ -24,7 +25,6 @@ from .result import Match
 Shape = Mesh | PointCloud
 Progress = Callable[[str, int, int], None]
 
-DESCRIPTORS = ("wks", "hks")
 #: Modes of the first map.
 K_FIRST = 40
 #: Points of each shape that carry the refinement; all points take part in its last step. Measured on real pairs, more
@@ -86,6 +86,7 @@ def match(
         operators = [make_laplacian(part.shape, laplacian) for part in used]
         for name, operator in zip(("source", "target"), operators, strict=True):
             _refuse_pieces(name, operator, k)
+        used = [part.measured_by(operator) for part, operator in zip(used, operators, strict=True)]
     with watch("eigenbases"):
         bases = [LaplaceBasis.fit(operator, k, cache=cache) for operator in operators]
         # Maps are made at unit area, where the eigenvalues of two shapes mean the same.
@@ -139,6 +140,8 @@ class _Watch:
 
 
 def _check(source: Shape, target: Shape, k: int, laplacian: str, descriptors: object) -> None:
+    if not isinstance(k, Integral) or isinstance(k, bool) or k < 2:
+        raise ArgumentError(problem("k", "an integer of at least 2", repr(k)))
     for name, shape in (("source", source), ("target", target)):
         if not isinstance(shape, Mesh | PointCloud):
             raise ArgumentError(problem(name, "a Mesh or a PointCloud", type(shape).__name__, "read files with geospec.load"))
@@ -146,15 +149,13 @@ def _check(source: Shape, target: Shape, k: int, laplacian: str, descriptors: ob
             raise ShapeError(problem(name, "a shape with points and, for a mesh, faces", repr(shape)))
         if k > shape.n_points:
             raise ArgumentError(problem("k", f"at most the {shape.n_points} points of the {name}", k, "ask for fewer modes"))
-    if not isinstance(k, int) or k < 2:
-        raise ArgumentError(problem("k", "an integer of at least 2", repr(k)))
     one_of("laplacian", laplacian, KINDS)
     if not isinstance(descriptors, tuple):
-        one_of("descriptors", descriptors, DESCRIPTORS)
+        one_of("descriptors", descriptors, PAIRED_KINDS)
 
 
 def _in_use_landmarks(landmarks: Tensor, source: Shape, target: Shape, used: list[InUse]) -> Tensor:
-    pairs = torch.as_tensor(landmarks)
+    pairs = torch.as_tensor(landmarks).cpu()
     if pairs.dim() != 2 or pairs.shape[1] != 2 or pairs.is_floating_point() or not len(pairs):
         wanted = "integer pairs (m, 2), source vertex and target vertex"
         raise ArgumentError(problem("landmarks", wanted, f"{tuple(pairs.shape)} {pairs.dtype}"))
@@ -163,7 +164,7 @@ def _in_use_landmarks(landmarks: Tensor, source: Shape, target: Shape, used: lis
         if int(index.min()) < 0 or int(index.max()) >= shape.n_points:
             got = f"{int(index.min())}..{int(index.max())}"
             raise ArgumentError(problem(f"landmarks, column {column}", f"{name} vertices in [0, {shape.n_points})", got))
-    return torch.stack([part.nearest.cpu()[pairs[:, i]] for i, part in enumerate(used)], dim=1)
+    return torch.stack([part.nearest[pairs[:, i]] for i, part in enumerate(used)], dim=1)
 
 
 def _refuse_pieces(name: str, operator: Laplacian, k: int) -> None:

@@ -102,9 +102,12 @@ def test_landmarks_overrule_a_symmetric_guess(pair):
     assert error(match.target_to_source, mirrored, source.mesh) < error(match.target_to_source, truth, source.mesh)
 
 
-def test_clouds(pair):
+@pytest.mark.parametrize("unit", [1.0, 1000.0])
+def test_clouds(pair, unit):
     source, target, truth = pair
-    match = geospec.match(PointCloud(source.mesh.vertices), PointCloud(target.mesh.vertices), k=40)
+    match = geospec.match(PointCloud(unit * source.mesh.vertices), PointCloud(unit * target.mesh.vertices), k=40)
+    assert 1 < match.record["numbers"]["dirichlet_energy"] < 8
+    assert 0.3 < match.confidence.mean() < 0.99
     mirrored_too = min(error(match.target_to_source, t, source.mesh) for t in (truth, _mirror(source, target)))
     assert mirrored_too < 8  # without faces nothing tells left from right
 
@@ -177,6 +180,9 @@ def test_refusals(pair):
         geospec.match(both, mesh)
     with pytest.raises(ArgumentError, match="k: wanted an integer of at least 2, got 1"):
         geospec.match(mesh, mesh, k=1)
+    for k in ("20", 20.0, True):
+        with pytest.raises(ArgumentError, match="k: wanted an integer of at least 2"):
+            geospec.match(mesh, mesh, k=k)
     with pytest.raises(ArgumentError, match="laplacian: wanted one of"):
         geospec.match(mesh, mesh, laplacian="uniform")
     with pytest.raises(ArgumentError, match="descriptors: wanted one of"):
