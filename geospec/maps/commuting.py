@@ -145,10 +145,15 @@ class _ImplicitSolve(torch.autograd.Function):
         return ctx.system.solve_iteratively(gradient), None
 
 
-def cholesky(matrix: Tensor) -> Tensor:
-    """Lower factors of systems ``(..., k, k)``, or a refusal that says how many are not positive definite."""
+def cholesky(
+    matrix: Tensor,
+    argument: str = "source_coefficients",
+    wanted: str = "non-zero finite coefficients and a non-negative mask",
+    hint: str = "raise ridge",
+) -> Tensor:
+    """Lower factors of systems ``(..., k, k)``, or a refusal that names an argument and says how many are not positive definite."""
     factor, info = torch.linalg.cholesky_ex(matrix)
     if bool((info != 0).any()):
         got = f"{int((info != 0).sum())} of {info.numel()} systems not positive definite"
-        raise ConvergenceError(problem("solve_functional_map", "non-zero finite coefficients and a non-negative mask", got, "raise ridge"))
+        raise ConvergenceError(problem(argument, wanted, got, hint))
     return factor

@@ -49,9 +49,11 @@ def functional_to_point(functional_map: Tensor, source_basis: SampledBasis, targ
 
 def embeddings(functional_map: Tensor, source_basis: SampledBasis, target_basis: SampledBasis, method: str) -> tuple[Tensor, Tensor]:
     """``(queries (n_t, d), points (n_s, d))``: what :func:`functional_to_point` compares; ``d`` is ``k_t`` or ``k_s``."""
-    k_t, k_s = functional_map.shape
-    if k_s > source_basis.k or k_t > target_basis.k:
-        raise ArgumentError(problem("functional_map", f"shape at most ({target_basis.k}, {source_basis.k})", tuple(functional_map.shape)))
+    k_t, k_s = functional_map.shape if functional_map.dim() == 2 else (0, 0)
+    if not (1 <= k_s <= source_basis.k and 1 <= k_t <= target_basis.k):
+        raise ArgumentError(
+            problem("functional_map", f"a matrix of at most ({target_basis.k}, {source_basis.k})", tuple(functional_map.shape))
+        )
     functional_map = functional_map.to(source_basis.modes.dtype)
     source, target = source_basis.modes[:, :k_s], target_basis.modes[:, :k_t]
     if method == "adjoint":

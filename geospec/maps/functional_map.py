@@ -45,7 +45,7 @@ def resolvent_mask(source_eigenvalues: Tensor, target_eigenvalues: Tensor, gamma
 def _by_joint_maximum(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     largest = torch.maximum(source.amax(dim=-1), target.amax(dim=-1))[..., None]
     if not bool((largest > 0).all()):
-        raise ArgumentError(problem("eigenvalues", "at least one positive eigenvalue", "none"))
+        raise ArgumentError(problem("source_eigenvalues, target_eigenvalues", "at least one positive eigenvalue", "none"))
     return source / largest, target / largest
 
 

@@ -213,7 +213,7 @@ class _Trials:
         In float32, by products of all pairs: the samples are few, the maps rough.
         """
         source, target = self.source[:n_samples, :k].float(), self.target[:n_samples, :k].float()
-        factor = cholesky(target.T.double() @ target.double())
+        factor = cholesky(target.T.double() @ target.double(), "target_basis", "modes that are independent at a few samples", "lower k")
         size = maps.shape[-1]
         while True:
             points = source[:, :size] @ maps.float().mT

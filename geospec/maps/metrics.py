@@ -49,13 +49,17 @@ def geodesic_error(
     """
     if isinstance(truth, tuple):
         on_target, on_source = truth
-    else:
+    elif truth.shape == target_to_source.shape:
         on_target = torch.nonzero(truth >= 0)[:, 0]
         on_source = truth[on_target]
+    else:
+        wanted = f"a source point, or -1, for each of the {len(target_to_source)} target points"
+        raise ArgumentError(problem("truth", wanted, tuple(truth.shape)))
     if on_target.shape != on_source.shape or on_target.dim() != 1:
         raise ArgumentError(problem("truth", "two index tensors of one length", f"{tuple(on_target.shape)} and {tuple(on_source.shape)}"))
-    found = checked_point_map("target_to_source", target_to_source, len(target_to_source), source.n_points)[on_target]
-    wanted = checked_point_map("truth", on_source, len(on_source), source.n_points)
+    found = checked_point_map("target_to_source", target_to_source, len(target_to_source), source.n_points)
+    found = found[checked_point_map("truth, target points", on_target, len(on_target), len(found))]
+    wanted = checked_point_map("truth, source points", on_source, len(on_source), source.n_points)
     return _normalised_distances(found, wanted, source, distances, method)
 
 

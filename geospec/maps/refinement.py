@@ -104,7 +104,8 @@ def zoomout(
     if subsample is not None:
         functional_map = point_to_functional(functional_to_point(functional_map, _narrow(source), _narrow(target)), source, target)
     point_map = functional_to_point(functional_map, source, target)
-    record = {"method": "zoomout", "sizes": sizes, "points": [small_source.n, small_target.n], "searches": len(sizes)}
+    record = {"method": "zoomout", "sizes": sizes, "points": [small_source.n, small_target.n]}
+    record["searches"] = len(sizes) + (subsample is not None)
     return RefinedMap(functional_map=point_to_functional(point_map, source, target), target_to_source=point_map, record=record)
 
 
@@ -149,7 +150,8 @@ def bijective_zoomout(
         forward, backward = point_to_functional(to_source, source, target), point_to_functional(to_target, target, source)
     to_source, to_target = _search_both(forward, backward, source, target)
     forward, backward = point_to_functional(to_source, source, target), point_to_functional(to_target, target, source)
-    record = {"method": "bijective zoomout", "sizes": sizes, "points": [small_source.n, small_target.n], "searches": 2 * len(sizes)}
+    record = {"method": "bijective zoomout", "sizes": sizes, "points": [small_source.n, small_target.n]}
+    record["searches"] = 2 * (len(sizes) + (subsample is not None))
     return RefinedPair(
         functional_map=forward, target_to_source=to_source, reverse_functional_map=backward, source_to_target=to_target, record=record
     )
@@ -205,15 +207,18 @@ def schedule(initial: Tensor, k_final: Size, k_start: Size | None, step: Size | 
 
 
 class _Projection:
-    """Coefficients in the first ``k`` modes, least squares under the measure; one factor's leading blocks serve every ``k``."""
+    """Coefficients in the first ``k`` modes, least squares under the measure (solved in float64); one factor serves every ``k``."""
 
     def __init__(self, basis: SampledBasis, orthonormal: bool) -> None:
         self.weighted = basis.measure[:, None] * basis.modes
-        self.factor = None if orthonormal else cholesky(self.weighted.T @ basis.modes)
+        self.factor: Tensor | None = None
+        if not orthonormal:
+            gram = self.weighted.double().T @ basis.modes.double()
+            self.factor = cholesky(gram, "subsample", "points at which the modes are independent", "take more of them")
 
     def __call__(self, signal: Tensor, k: int) -> Tensor:
         right = self.weighted[:, :k].T @ signal
-        return right if self.factor is None else torch.cholesky_solve(right, self.factor[:k, :k])
+        return right if self.factor is None else torch.cholesky_solve(right.double(), self.factor[:k, :k]).to(right.dtype)
 
 
 def _narrow(basis: SampledBasis) -> SampledBasis:

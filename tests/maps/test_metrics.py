@@ -161,6 +161,13 @@ def test_refusals(sphere):
     identity = torch.arange(1500)
     with pytest.raises(ArgumentError, match="truth"):
         maps.geodesic_error(identity, (identity, identity[:-1]), sphere)
+    with pytest.raises(ArgumentError, match="truth: wanted a source point, or -1, for each of the 1500 target points"):
+        maps.geodesic_error(identity, identity[:-1], sphere)
+    for points in (identity - 1, identity + 1):
+        with pytest.raises(ArgumentError, match=r"truth, target points: wanted vertex indices in \[0, 1500\)"):
+            maps.geodesic_error(identity, (points, identity), sphere)
+        with pytest.raises(ArgumentError, match=r"truth, source points: wanted vertex indices in \[0, 1500\)"):
+            maps.geodesic_error(identity, (identity, points), sphere)
     with pytest.raises(ArgumentError, match="target_to_source"):
         maps.geodesic_error(identity + 1, identity, sphere)
     with pytest.raises(ArgumentError, match="source_to_target"):

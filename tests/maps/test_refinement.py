@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from geospec import ops
 from geospec.bases.base import SampledBasis
-from geospec.errors import ArgumentError
+from geospec.errors import ArgumentError, ConvergenceError
 from geospec.maps import bijective_zoomout, farthest_points, functional_to_point, icp, point_to_functional, zoomout
 from geospec.maps.refinement import _Projection, schedule
 
@@ -102,6 +103,28 @@ def test_zoomout_options(pair, options):
         result.functional_map,
         point_to_functional(result.target_to_source, pair.source_basis.truncate(k_s), pair.target_basis.truncate(k_t)),
     )
+
+
+@pytest.mark.parametrize("subsample", [None, 300])
+def test_searches_are_counted(pair, subsample, monkeypatch):
+    asked = []
+    search = ops.spectral_nearest
+    monkeypatch.setattr(ops, "spectral_nearest", lambda *given: asked.append(len(given[0])) or search(*given))
+    for refine in (zoomout, bijective_zoomout):
+        asked.clear()
+        record = refine(rough_start(pair), pair.source_basis, pair.target_basis, k_final=20, step=4, subsample=subsample).record
+        assert len(asked) == record["searches"]
+        assert (300 in asked) == (subsample is not None)
+
+
+def test_samples_are_fitted_in_float64(pair):
+    """Few samples of many modes: a system that float32 would square into noise."""
+    few = farthest_points(pair.target_basis, 70)
+    modes, signal = pair.target_basis.modes[few], torch.eye(70, 3)
+    narrow = _Projection(SampledBasis(modes.float(), torch.ones(70)), orthonormal=False)(signal, 60)
+    expected = torch.linalg.lstsq(modes, signal.double()).solution
+    assert narrow.dtype == torch.float32
+    assert (narrow.double() - expected).norm() < 1e-4 * expected.norm()
 
 
 def test_zoomout_from_a_point_map_and_in_float32(pair):
@@ -251,8 +274,12 @@ def test_refusals(pair):
         zoomout(start, *bases, k_final=20, subsample=12)
     with pytest.raises(ArgumentError, match="one of 'nearest', 'adjoint'"):
         functional_to_point(start, *bases, method="closest")
-    with pytest.raises(ArgumentError, match="functional_map"):
-        functional_to_point(torch.eye(99), *bases)
+    for wrong in (torch.eye(99), torch.ones(8), torch.ones(2, 8, 8), torch.ones(0, 8)):
+        with pytest.raises(ArgumentError, match=r"functional_map: wanted a matrix of at most \(60, 60\)"):
+            functional_to_point(wrong, *bases)
+    few = torch.arange(60) // 2, torch.arange(60) // 2
+    with pytest.raises(ConvergenceError, match="subsample: wanted points at which the modes are independent"):
+        zoomout(start, *bases, k_final=50, subsample=few)
     with pytest.raises(ArgumentError, match=r"indices in \[0, 700\)"):
         point_to_functional(pair.truth + 500, *bases)
     with pytest.raises(ArgumentError, match="int64"):
