@@ -30,25 +30,58 @@ void sort_corners(const int64_t* faces, int64_t n_corners, int64_t n, int64_t* o
   }
 }
 
+constexpr int64_t kSmall = 32;  // corners around a vertex up to which gather_small serves
+constexpr int64_t kLanes = 8;   // numbers compared at once
+
+// Calls visit with the two other vertices of each corner around vertex i.
+template <class F>
+void visit_neighbours(const MeshView& m, int64_t n_corners, int64_t i, const F& visit) {
+  for (int64_t s = m.offsets[i]; s < m.offsets[i + 1]; ++s) {
+    if (s + kAhead < n_corners) prefetch(m.faces + m.corners[s + kAhead]);
+    const int64_t face = m.corners[s] / 3, c = m.corners[s] - 3 * face;
+    visit(m.faces[3 * face + (c == 2 ? 0 : c + 1)]);
+    visit(m.faces[3 * face + (c == 0 ? 2 : c - 1)]);
+  }
+}
+
 // The sorted, distinct neighbours of vertex i and i itself; returns how many.
-int64_t gather_row(const MeshView& m, int64_t last_corner, int64_t i, int64_t* row) {
-  const int64_t valence = m.offsets[i + 1] - m.offsets[i];
-  constexpr int64_t kSmall = 32;  // up to here a linear look-up per neighbour beats sorting them with their doubles
+int64_t gather_any(const MeshView& m, int64_t n_corners, int64_t i, int64_t* row) {
   int64_t count = 0;
   row[count++] = i;
-  for (int64_t s = m.offsets[i]; s < m.offsets[i + 1]; ++s) {
-    if (s + kAhead < last_corner) prefetch(m.faces + m.corners[s + kAhead]);
-    const int64_t face = m.corners[s] / 3, c = m.corners[s] - 3 * face;
-    for (const int64_t j : {m.faces[3 * face + (c == 2 ? 0 : c + 1)], m.faces[3 * face + (c == 0 ? 2 : c - 1)]})
-      if (valence > kSmall || std::find(row, row + count, j) == row + count) row[count++] = j;
+  visit_neighbours(m, n_corners, i, [&](int64_t j) { row[count++] = j; });
+  std::sort(row, row + count);
+  return std::unique(row, row + count) - row;
+}
+
+// The same for few neighbours, in 32 bits and without a branch that depends on their values: on meshes numbered at
+// random such branches are guessed wrong every other time, which costs more than all the comparisons.
+int64_t gather_small(const MeshView& m, int64_t n_corners, int64_t i, int64_t* row) {
+  int32_t seen[2 * kSmall + kLanes];
+  const int64_t most = 1 + 2 * (m.offsets[i + 1] - m.offsets[i]);
+  std::fill(seen, seen + (most + kLanes - 1) / kLanes * kLanes, -1);  // -1 is no vertex
+  seen[0] = int32_t(i);
+  int64_t count = 1, lanes = kLanes;
+  visit_neighbours(m, n_corners, i, [&](int64_t j) {
+    int32_t known = 0;
+    for (int64_t block = 0; block < lanes; block += kLanes)
+      for (int64_t e = 0; e < kLanes; ++e) known |= seen[block + e] == int32_t(j);
+    seen[count] = known ? seen[count] : int32_t(j);
+    count += 1 - known;
+    lanes = (count + kLanes) / kLanes * kLanes;
+  });
+  lanes = (count + kLanes - 1) / kLanes * kLanes;
+  for (int64_t a = 0; a < count; ++a) {  // each goes to its rank: the number of smaller ones, the padding aside
+    int32_t rank = int32_t(count - lanes);
+    for (int64_t block = 0; block < lanes; block += kLanes)
+      for (int64_t e = 0; e < kLanes; ++e) rank += seen[block + e] < seen[a];
+    row[rank] = seen[a];
   }
-  if (valence > kSmall) {
-    std::sort(row, row + count);
-    return std::unique(row, row + count) - row;
-  }
-  for (int64_t a = 1; a < count; ++a)  // insertion sort: a handful of numbers
-    for (int64_t b = a; b > 0 && row[b - 1] > row[b]; --b) std::swap(row[b - 1], row[b]);
   return count;
+}
+
+int64_t gather_row(const MeshView& m, int64_t n_corners, int64_t n, int64_t i, int64_t* row) {
+  const bool small = m.offsets[i + 1] - m.offsets[i] <= kSmall && n <= INT32_MAX;
+  return small ? gather_small(m, n_corners, i, row) : gather_any(m, n_corners, i, row);
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> mesh_adjacency(const Tensor& faces_in, int64_t n) {
@@ -67,7 +100,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> mesh_adjacency(const Tensor& faces_in
   auto place = [&view](int64_t i) { return 2 * view.offsets[i] + i; };
   row_start[0] = 0;
   torch::stable::parallel_for(0, n, kGrain, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) row_start[i + 1] = gather_row(view, n_corners, i, row_of + place(i));
+    for (int64_t i = begin; i < end; ++i) row_start[i + 1] = gather_row(view, n_corners, n, i, row_of + place(i));
   });
   for (int64_t i = 0; i < n; ++i) row_start[i + 1] += row_start[i];
   Tensor col = new_index(faces, row_start[n]);
