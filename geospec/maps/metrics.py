@@ -53,8 +53,8 @@ def geodesic_error(
         on_target = torch.nonzero(truth >= 0)[:, 0]
         on_source = truth[on_target]
     else:
-        wanted = f"a source point, or -1, for each of the {len(target_to_source)} target points"
-        raise ArgumentError(problem("truth", wanted, tuple(truth.shape)))
+        each = f"a source point, or -1, for each of the {len(target_to_source)} target points"
+        raise ArgumentError(problem("truth", each, tuple(truth.shape)))
     if on_target.shape != on_source.shape or on_target.dim() != 1:
         raise ArgumentError(problem("truth", "two index tensors of one length", f"{tuple(on_target.shape)} and {tuple(on_source.shape)}"))
     found = checked_point_map("target_to_source", target_to_source, len(target_to_source), source.n_points)

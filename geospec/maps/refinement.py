@@ -104,8 +104,8 @@ def zoomout(
     if subsample is not None:
         functional_map = point_to_functional(functional_to_point(functional_map, _narrow(source), _narrow(target)), source, target)
     point_map = functional_to_point(functional_map, source, target)
-    record = {"method": "zoomout", "sizes": sizes, "points": [small_source.n, small_target.n]}
-    record["searches"] = len(sizes) + (subsample is not None)
+    searches = len(sizes) + (subsample is not None)
+    record = {"method": "zoomout", "sizes": sizes, "points": [small_source.n, small_target.n], "searches": searches}
     return RefinedMap(functional_map=point_to_functional(point_map, source, target), target_to_source=point_map, record=record)
 
 
@@ -150,8 +150,8 @@ def bijective_zoomout(
         forward, backward = point_to_functional(to_source, source, target), point_to_functional(to_target, target, source)
     to_source, to_target = _search_both(forward, backward, source, target)
     forward, backward = point_to_functional(to_source, source, target), point_to_functional(to_target, target, source)
-    record = {"method": "bijective zoomout", "sizes": sizes, "points": [small_source.n, small_target.n]}
-    record["searches"] = 2 * (len(sizes) + (subsample is not None))
+    searches = 2 * (len(sizes) + (subsample is not None))
+    record = {"method": "bijective zoomout", "sizes": sizes, "points": [small_source.n, small_target.n], "searches": searches}
     return RefinedPair(
         functional_map=forward, target_to_source=to_source, reverse_functional_map=backward, source_to_target=to_target, record=record
     )

@@ -118,13 +118,12 @@ def test_searches_are_counted(pair, subsample, monkeypatch):
 
 
 def test_samples_are_fitted_in_float64(pair):
-    """Few samples of many modes: a system that float32 would square into noise."""
-    few = farthest_points(pair.target_basis, 70)
-    modes, signal = pair.target_basis.modes[few], torch.eye(70, 3)
-    narrow = _Projection(SampledBasis(modes.float(), torch.ones(70)), orthonormal=False)(signal, 60)
-    expected = torch.linalg.lstsq(modes, signal.double()).solution
+    """Samples crowded on a cap: a system that float32 would square into noise."""
+    modes, signal = pair.target_basis.modes[:160, :12].float(), torch.randn(160, 3)
+    narrow = _Projection(SampledBasis(modes, torch.ones(160)), orthonormal=False)(signal, 12)
+    expected = torch.linalg.lstsq(modes.double(), signal.double()).solution
     assert narrow.dtype == torch.float32
-    assert (narrow.double() - expected).norm() < 1e-4 * expected.norm()
+    assert (narrow.double() - expected).norm() < 1e-3 * expected.norm()
 
 
 def test_zoomout_from_a_point_map_and_in_float32(pair):
