@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..errors import ArgumentError, FileFormatError, problem
+from ..writing import written_aside
 
 FORMAT_VERSION = 1
 _KINDS: dict[str, type[Basis]] = {}
@@ -37,12 +37,12 @@ class Basis(nn.Module, ABC):
     eigenvalues: Tensor | None
     #: What made the basis: plain strings and numbers, saved with it.
     options: dict[str, Any]
-    #: The name under which files remember the class.
+    #: The name under which files remember the class; each class that is saved has one of its own.
     kind: ClassVar[str] = ""
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        if cls.kind:
+        if "kind" in cls.__dict__:
             _KINDS[cls.kind] = cls
 
     @property
@@ -73,15 +73,12 @@ class Basis(nn.Module, ABC):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the basis as safetensors: written aside, then renamed, so no partial file is left."""
-        path = Path(path)
-        aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
+        if "kind" not in type(self).__dict__:
+            raise ArgumentError(problem("kind", "a name of its own for a class that is saved", f"none in {type(self).__name__}"))
         header = {"geospec": "basis", "version": str(FORMAT_VERSION), "kind": self.kind, "options": json.dumps(self.options)}
         arrays = {name: value.detach().cpu().contiguous() for name, value in self._arrays().items()}
-        try:
+        with written_aside(path) as aside:
             save_file(arrays, aside, metadata=header)
-            os.replace(aside, path)
-        finally:
-            aside.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -115,6 +112,7 @@ class SampledBasis(Basis):
     ``2 n k c`` flops either way.
     """
 
+    kind: ClassVar[str] = "sampled"
     modes: Tensor
 
     def __init__(self, modes: Tensor, measure: Tensor, eigenvalues: Tensor | None = None, options: dict[str, Any] | None = None) -> None:

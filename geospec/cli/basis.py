@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..writing import write_npz
 from . import options
-from .output import Progress, Voice, check_output, checked_device, described, print_json, write_arrays
+from .output import Progress, Voice, check_output, checked_device, described, print_json
 
 if TYPE_CHECKING:
     from ..bases import LaplaceBasis
@@ -34,12 +35,7 @@ def run(
     image: Annotated[
         Path | None, typer.Option("--image", rich_help_panel=options.OUTPUT, show_default=False, help="The first 12 modes as a .png sheet.")
     ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report", rich_help_panel=options.OUTPUT, show_default=False, help="Interactive .html page, one file, works offline."
-        ),
-    ] = None,
+    report: options.Report = None,
     json: options.Json = False,
     triangulate: options.Triangulate = False,
     repair: options.Repair = None,
@@ -106,7 +102,7 @@ def _write(
         vertex_map = getattr(shape, "vertex_map", None)
         stored = basis if vertex_map is None else in_file_order(basis, vertex_map)
         if output.suffix == ".npz":
-            write_arrays(output, modes=stored.modes, eigenvalues=stored.eigenvalues, measure=stored.measure)
+            write_npz(output, modes=stored.modes, eigenvalues=stored.eigenvalues, measure=stored.measure)
         else:
             stored.save(output)
     if image is not None:

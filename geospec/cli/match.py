@@ -32,12 +32,7 @@ def run(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", rich_help_panel=options.OUTPUT, show_default=False, help="The maps as arrays, .npz.")
     ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report", rich_help_panel=options.OUTPUT, show_default=False, help="Interactive .html page, one file, works offline."
-        ),
-    ] = None,
+    report: options.Report = None,
     image: Annotated[
         Path | None,
         typer.Option("--image", rich_help_panel=options.OUTPUT, show_default=False, help="Both shapes in matching colours, .png."),

@@ -40,6 +40,10 @@ Repair = Annotated[
         "unreferenced, largest-component, orientation. What is written keeps the file's own vertex order.",
     ),
 ]
+Report = Annotated[
+    Path | None,
+    typer.Option("--report", rich_help_panel=OUTPUT, show_default=False, help="Interactive .html page, one file, works offline."),
+]
 Json = Annotated[bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print the result as JSON; all other text goes to stderr.")]
 Kind = Annotated[
     str,

@@ -15,7 +15,6 @@ from ..errors import ArgumentError, problem
 if TYPE_CHECKING:
     import torch
     from rich.console import Console
-    from torch import Tensor
 
     from ..shapes import Mesh, PointCloud
 
@@ -105,20 +104,6 @@ class Voice:
                 bars.update(bar, description=stage, completed=done, total=total or None)
 
             yield advance
-
-
-def write_arrays(path: Path, **arrays: Tensor) -> None:
-    """Write tensors as a compressed npz: aside, then renamed, so that no partial file is left."""
-    import numpy as np
-
-    plain: dict[str, Any] = {name: value.detach().cpu().numpy() for name, value in arrays.items()}
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(aside, "wb") as file:
-            np.savez_compressed(file, **plain)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def print_json(result: dict[str, Any]) -> None:

@@ -19,12 +19,7 @@ def run(
         Path | None,
         typer.Option("--image", rich_help_panel=options.OUTPUT, show_default="FILE's name with -view.png, here", help="Picture, .png."),
     ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report", rich_help_panel=options.OUTPUT, show_default=False, help="Interactive .html page, one file, works offline."
-        ),
-    ] = None,
+    report: options.Report = None,
     json: options.Json = False,
     triangulate: options.Triangulate = False,
     repair: options.Repair = None,

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from ..errors import ArgumentError, problem
 from ..shapes.cloud import PointCloud
 from ..shapes.mesh import Mesh
-from ..shapes.vertex_map import VertexMap, point_map_to_file
+from ..shapes.vertex_map import point_map_to_file, values_to_file
+from ..writing import write_npz
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,25 +59,10 @@ class Match:
         if path.suffix != ".npz":
             raise ArgumentError(problem("path", "a name that ends in .npz", path.name))
         source, target = (getattr(shape, "vertex_map", None) for shape in (self.source, self.target))
-        arrays = {
+        arrays: dict[str, Tensor] = {
             "target_to_source": point_map_to_file(self.target_to_source, target, source),
             "source_to_target": point_map_to_file(self.source_to_target, source, target),
             "functional_map": self.functional_map,
-            "confidence": _values_to_file(self.confidence, target),
+            "confidence": values_to_file(self.confidence, target),
         }
-        aside = path.with_name(f".{path.stem}.{os.getpid()}.partial.npz")
-        try:
-            plain: dict[str, Any] = {name: value.detach().cpu().numpy() for name, value in arrays.items()}
-            np.savez_compressed(aside, **plain)
-            os.replace(aside, path)
-        finally:
-            aside.unlink(missing_ok=True)
-
-
-def _values_to_file(values: Tensor, way: VertexMap | None) -> Tensor:
-    if way is None:
-        return values
-    kept = way.from_file >= 0
-    out = torch.zeros(len(way.from_file), dtype=values.dtype, device=values.device)
-    out[kept] = values[way.from_file[kept]]
-    return out
+        write_npz(path, **arrays)

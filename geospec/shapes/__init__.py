@@ -12,7 +12,7 @@ from .repairs import STEPS as REPAIR_STEPS
 from .repairs import repair
 from .reports import MeshReport, ShapeReport, report
 from .sampling import SurfaceSample, sample_surface
-from .vertex_map import VertexMap, point_map_from_file, point_map_to_file
+from .vertex_map import VertexMap, point_map_from_file, point_map_to_file, values_to_file
 
 __all__ = [
     "REPAIR_STEPS",
@@ -44,5 +44,6 @@ __all__ = [
     "to_open3d",
     "to_pytorch3d",
     "to_trimesh",
+    "values_to_file",
     "voxel_downsample",
 ]

@@ -74,6 +74,16 @@ def point_map_to_file(target_to_source: Tensor, target: VertexMap | None, source
     return in_source_file if target is None else _follow(target.from_file, in_source_file)
 
 
+def values_to_file(values: Tensor, way: VertexMap | None) -> Tensor:
+    """Carry values ``(n, ...)`` at the vertices of a shape to those of its file: ``(n_file, ...)``, 0 where a vertex was dropped."""
+    if way is None:
+        return values
+    kept = way.from_file >= 0
+    out = values.new_zeros(len(way.from_file), *values.shape[1:])
+    out[kept] = values[way.from_file[kept]]
+    return out
+
+
 def point_map_from_file(target_to_source: Tensor, target: VertexMap | None, source: VertexMap | None) -> Tensor:
     """Carry a point map between two files, such as a ground truth, to the vertices of the repaired shapes.
 

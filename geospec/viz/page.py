@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..shapes.cloud import PointCloud
 from ..shapes.mesh import Mesh
+from ..writing import written_aside
 from .camera import View
 from .colormaps import COLORMAPS, MARKERS, choose, hex_to_rgb, table
 from .render import cloud_surface, given_normals, positions
@@ -109,12 +110,8 @@ class Page:
         }
         text = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("page.html"))
         path = Path(path)
-        aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
+        with written_aside(path) as aside:
             aside.write_text(text, encoding="utf-8")
-            os.replace(aside, path)
-        finally:
-            aside.unlink(missing_ok=True)
         return path
 
     def stage(self) -> str:

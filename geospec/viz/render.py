@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import ArgumentError, problem
 from ..shapes.cloud import PointCloud
 from ..shapes.mesh import Mesh
+from ..writing import written_aside
 from .camera import View, project
 from .colormaps import MISSING, PLAIN, choose, colorize
 from .raster import Fragments, discs, expand, triangles
@@ -236,10 +237,6 @@ def write_png(image: NDArray[np.uint8], path: str | os.PathLike[str]) -> Path:
 def save_image(image: Image, path: str | os.PathLike[str]) -> Path:
     """Write a Pillow image as PNG, aside and renamed."""
     path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with written_aside(path) as aside:
         image.save(aside, format="PNG", optimize=False)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
     return path

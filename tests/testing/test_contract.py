@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from geospec import ArgumentError
 from geospec.bases import SampledBasis
 from geospec.testing import BasisContract
 
@@ -32,6 +33,22 @@ class TestCosines(BasisContract):
 
     def make_moved(self, seed):
         return self.make(torch.float64, seed)
+
+
+class TestSampled(BasisContract):
+    """Modes from anywhere, without a class of their own."""
+
+    def make(self, dtype, seed):
+        return SampledBasis(*cosines(dtype, seed)[:2], options={"seed": seed})
+
+
+def test_a_class_without_a_name_is_not_saved(tmp_path):
+    class Nameless(Cosines):
+        pass
+
+    with pytest.raises(ArgumentError, match="kind: wanted a name of its own for a class that is saved, got none in Nameless"):
+        Nameless(*cosines(torch.float64, 0)).save(tmp_path / "b.safetensors")
+    assert list(tmp_path.iterdir()) == []
 
 
 class NotNormal(Cosines):

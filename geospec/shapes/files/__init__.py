@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 
 from ...errors import ArgumentError, FileFormatError, ShapeError, problem
+from ...writing import written_aside
 from ..cloud import PointCloud
 from ..mesh import Mesh
 from ..repairs import repair as repaired
@@ -123,14 +124,11 @@ def save(shape: Mesh | PointCloud, path: str | os.PathLike[str]) -> None:
     data = write_npz(shape) if suffix == ".npz" else _written(shape, suffix)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        aside.write_bytes(data)
-        os.replace(aside, path)
+        with written_aside(path) as aside:
+            aside.write_bytes(data)
     except OSError as cause:
         raise type(cause)(f"cannot write {path}: {cause.strerror}") from cause
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _known_suffix(path: Path, error: type[Exception]) -> str:

@@ -1,0 +1,61 @@
+"""Files appear whole or not at all, whoever writes them."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from geospec.writing import write_npz, written_aside
+
+
+def test_an_older_file_stays_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_text("older")
+    with written_aside(path) as aside:
+        aside.write_text("newer")
+        assert path.read_text() == "older"
+        assert aside.parent == tmp_path
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("x.txt", "newer")]
+
+
+def interrupted(path):
+    with written_aside(path) as aside:
+        aside.write_text("half")
+        raise ZeroDivisionError
+
+
+def test_a_failure_leaves_what_was_there(tmp_path):
+    path = tmp_path / "x.txt"
+    for before in ([], [("x.txt", "older")]):
+        with pytest.raises(ZeroDivisionError):
+            interrupted(path)
+        assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == before
+        path.write_text("older")
+
+
+def test_threads_do_not_share_a_name(tmp_path):
+    names = []
+
+    def write():
+        with written_aside(tmp_path / "x.txt") as aside:
+            names.append(aside)
+            aside.write_text("whole")
+            both.wait(timeout=30)
+
+    both = threading.Barrier(2)
+    threads = [threading.Thread(target=write) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(names)) == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["x.txt"]
+
+
+def test_npz_under_any_name(tmp_path):
+    given = torch.arange(4).double().requires_grad_()
+    write_npz(tmp_path / "arrays.of.mine", given=given)
+    assert [file.name for file in tmp_path.iterdir()] == ["arrays.of.mine"]
+    with np.load(tmp_path / "arrays.of.mine", allow_pickle=False) as file:
+        np.testing.assert_array_equal(file["given"], np.arange(4.0))
