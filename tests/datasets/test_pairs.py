@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.spatial import cKDTree
 
-from geospec.datasets import SHIPPED, creature_pair, load_pairs, shipped
+from geospec.datasets import SHIPPED, load_pairs, shipped
 from geospec.errors import ArgumentError, FileFormatError, ShapeError
 
 _TETRAHEDRON = "OFF\n4 4 0\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 2 1\n3 0 1 3\n3 1 2 3\n3 0 3 2\n"
@@ -165,8 +165,3 @@ def test_shipped_files_are_what_the_recipe_makes(repository: Path, name: str) ->
         apart = (rest[0][on_source] - rest[1] * rest[1].new_tensor([mirror, 1, 1])).norm(dim=1)
         assert apart.mean() < 0.015
         assert apart.max() < 0.1
-
-
-def test_pairs_of_creatures_differ_from_pair_to_pair() -> None:
-    first, second = creature_pair("octopus", 0, n_vertices=1000), creature_pair("octopus", 1, n_vertices=1000)
-    assert len({each.identity_seed for each in (*first, *second)}) == 4

@@ -12,7 +12,7 @@ vertex remembers the rest point it came from: that is the ground truth.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from typing import NamedTuple
 
@@ -81,18 +81,19 @@ def creature(
     Returns
     -------
     Creature : the same for the same arguments on the same machine; elsewhere other rounding may place and join the
-        vertices differently, on the same surface. Takes about 3 s for 5,000 vertices and 10 s for 50,000 on one core.
+        vertices differently, on the same surface. Takes about 3 s for 5,000 vertices and 10 s for 50,000 on one core, next to
+        nothing where one of the last meshes is asked for again in another identity or pose.
     """
     one_of("kind", kind, KINDS)
     if n_vertices < _SMALLEST:
         raise ArgumentError(problem("n_vertices", f"at least {_SMALLEST}, so that fingers and ears keep their shape", n_vertices))
     made = _kind(kind)
-    rest, faces = _rest_mesh(made, n_vertices, np.random.default_rng([mesh_seed, 2]))
+    rest, faces = _rest_mesh(kind, n_vertices, mesh_seed)
     proportions = made.skeleton.proportions(made.ranges, np.random.default_rng([identity_seed, 0]))
     pose = {} if pose_seed is None else made.draw_pose(proportions, np.random.default_rng([pose_seed, 1]))
     vertices = made.skeleton.deform(rest, proportions, pose)
-    mesh = Mesh(torch.from_numpy(vertices).to(dtype), torch.from_numpy(faces))
-    return Creature(kind, mesh, torch.from_numpy(rest), identity_seed, pose_seed, mesh_seed)
+    mesh = Mesh(torch.from_numpy(vertices).to(dtype), torch.tensor(faces))
+    return Creature(kind, mesh, torch.tensor(rest), identity_seed, pose_seed, mesh_seed)
 
 
 def creature_pair(kind: str, seed: int = 0, *, n_vertices: int = 5000, dtype: torch.dtype = torch.float64) -> CreaturePair:
@@ -141,13 +142,15 @@ def _kind(name: str) -> Kind:
     return getattr(import_module(f".kinds.{name}", __name__), name.upper())
 
 
-def _rest_mesh(kind: Kind, n_vertices: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+@lru_cache(maxsize=8)
+def _rest_mesh(kind: str, n_vertices: int, mesh_seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Mesh the rest surface; the best of a few tries where a thin part does not come out well at once."""
     from .remeshing import fullness
 
+    rng = np.random.default_rng([mesh_seed, 2])
     best, meshes = [], []
     for _ in range(_TRIES):
-        meshes.append(_mesh_once(kind, n_vertices, rng))
+        meshes.append(_mesh_once(_kind(kind), n_vertices, rng))
         best.append(fullness(*meshes[-1]).min())
         if best[-1] > _FULLNESS:
             break

@@ -34,10 +34,10 @@ class Tube:
     radii: np.ndarray
     blend: float
     flat: np.ndarray | None = None
-    steps: int = 7
+    steps: int = 5
 
     @staticmethod
-    def through(points: ArrayLike, radii: ArrayLike, blend: float, flat: ArrayLike | None = None, steps: int = 7) -> Tube:
+    def through(points: ArrayLike, radii: ArrayLike, blend: float, flat: ArrayLike | None = None, steps: int = 5) -> Tube:
         """A tube from plain lists; a single radius holds for all points."""
         centres = np.atleast_2d(np.asarray(points, dtype=float))
         thickness = np.broadcast_to(np.asarray(radii, dtype=float), (len(centres),)).copy()

@@ -69,10 +69,10 @@ def _common_neighbours(edges: np.ndarray, n: int) -> np.ndarray:
 def _independent(candidates: np.ndarray, edges: np.ndarray, opposite: np.ndarray, n: int) -> np.ndarray:
     """Edges of ``candidates`` (best first) no end of which lies next to an end of another; nor do they share an opposite vertex.
 
-    Each of three passes takes the edges that are better than all others nearby.
+    Each of four passes takes the edges that are better than all others nearby.
     """
     chosen = []
-    for _ in range(3):
+    for _ in range(4):
         rank = np.arange(len(candidates))
         at_vertex = np.full(n, len(candidates))
         np.minimum.at(at_vertex, edges[candidates].reshape(-1), np.repeat(rank, 2))
@@ -221,16 +221,17 @@ def remesh(
     ------
     ConvergenceError : no edge can be collapsed any more before the count is reached.
     """
-    state = _State(*project(vertices), size, faces)
+    state = _smooth(_flip(_State(*project(vertices), size, faces), passes=4), project)  # needles would bar the first collapses
     barren = rounds = 0
     while (count := len(state.vertices)) > n_vertices:
-        pool, bend = (0.4, 0.5) if not barren else (1.0, 0.2)
+        far = count > 3 * n_vertices
+        pool, bend = (1.0, 0.2) if barren else (0.7 if far else 0.4, 0.5)
         state = _collapse(state, count - n_vertices, project, rng, pool, bend)
         slow = len(state.vertices) > max(0.99 * count, n_vertices)
         barren, rounds = (barren + 1 if slow else 0), rounds + 1
         if barren == 30:
             raise ConvergenceError(f"remesh: no collapse possible at {count} vertices on the way to {n_vertices}; ask for more vertices")
-        if rounds % 4 == 0 or barren:
+        if rounds % (6 if far else 4) == 0 or barren:
             state = _smooth(_flip(state, passes=2), project)
     for _ in range(6):
         state = _smooth(_flip(state, passes=4), project)

@@ -116,5 +116,5 @@ BIRD = Kind(
         "toe": (0.88, 1.12, 0.92, 1.08),
     },
     poses={"glide": _glide, "upstroke": _upstroke, "downstroke": _downstroke, "land": _land, "dive": _dive, "bank": _bank},
-    spacing=0.0125,
+    spacing=0.0145,
 )

@@ -125,9 +125,9 @@ _LEFT_BONES = [
 def _fingers(curl: float, rng: np.random.Generator) -> Pose:
     """Left fingers bent by ``curl`` degrees at each joint, more or less."""
     pose: Pose = {}
-    close = rng.uniform(0.1, 0.6)
+    close = rng.uniform(0.1, 0.4)
     for name, (knuckle, tip, length, _) in _FINGERS.items():
-        bend, aside = curl * rng.uniform(0.7, 1.2), np.degrees(np.arctan2(tip - knuckle, length))
+        bend, aside = curl * rng.uniform(0.85, 1.15), np.degrees(np.arctan2(tip - knuckle, length))
         pose |= {
             f"{name}_l0": 0.8 * bend * _CURL + close * aside * _PALM_NORMAL,
             f"{name}_l1": bend * _CURL,

@@ -100,5 +100,5 @@ OCTOPUS = Kind(
     bones=[*_MIDDLE_BONES, *both_sides(_LEFT_BONES, shared=[bone.name for bone in _MIDDLE_BONES])],
     ranges={"head": (0.9, 1.15, 0.92, 1.12), "mantle": (0.75, 1.3, 0.85, 1.2), "arm": (0.8, 1.3, 0.8, 1.2)},
     poses={"floor": _rest_on_floor, "crawl": _crawl, "curl": _curl, "swim": _swim, "threaten": _threaten},
-    spacing=0.016,
+    spacing=0.019,
 )

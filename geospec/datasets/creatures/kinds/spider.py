@@ -24,7 +24,7 @@ def _joints(leg: int) -> np.ndarray:
     """Hip, knee, shin, ankle and tip of a left leg."""
     reach, height = np.array([0.08, 0.40, 0.66, 0.86, 0.97]), np.array([0.30, 0.56, 0.40, 0.14, 0.01])
     reach = 0.08 + _LENGTHS[leg] * (reach - 0.08)
-    return reach[:, None] * _direction(leg) + height[:, None] * _UP + [0, 0, 0.04 - 0.03 * leg]
+    return reach[:, None] * _direction(leg) + height[:, None] * _UP + [0, 0, 0.06 - 0.05 * leg]
 
 
 _BODY = [
@@ -72,7 +72,7 @@ def _stand(rng: np.random.Generator) -> Pose:
 
 
 def _walk(rng: np.random.Generator) -> Pose:
-    return _legs(rng, rng.uniform(6, 11), 20, 10)
+    return _legs(rng, rng.uniform(4, 8), 16, 10)
 
 
 def _crouch(rng: np.random.Generator) -> Pose:
@@ -93,9 +93,9 @@ SPIDER = Kind(
     ranges={
         "body": (0.92, 1.12, 0.92, 1.12),
         "abdomen": (0.8, 1.25, 0.75, 1.25),
-        "leg": (0.8, 1.3, 0.85, 1.25),
+        "leg": (0.85, 1.3, 0.85, 1.12),
         "feeler": (0.85, 1.15, 0.9, 1.1),
     },
     poses={"stand": _stand, "walk": _walk, "crouch": _crouch, "threaten": _threaten},
-    spacing=0.0165,
+    spacing=0.0175,
 )
