@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from geospec.datasets import KINDS, creature, creature_pair, ground_truth, symmetric_ground_truth
 from geospec.datasets.creatures import _kind, _rest_mesh
-from geospec.datasets.creatures.skeleton import Proportions
+from geospec.datasets.creatures.skeleton import Proportions, Skeleton, chain
 from geospec.errors import ArgumentError, ConvergenceError
 from geospec.shapes import report
 
@@ -170,6 +170,15 @@ def test_turning_the_first_bone_is_a_rigid_motion() -> None:
         turned = kind.skeleton.deform(points, proportions, {root.name: turn})
         expected = Rotation.from_rotvec(turn, degrees=True).apply(kind.skeleton.deform(points, proportions, {}) - root.head) + root.head
         assert np.allclose(turned, expected)
+
+
+def test_a_joint_turns_in_the_axes_of_the_rest_pose_and_is_carried_by_its_parent() -> None:
+    arm = Skeleton(chain("bone", None, [[0, 0, 0], [1, 0, 0], [2, 0, 0]], 0.05, "arm"))
+    one = Proportions(np.ones(2), np.ones(2))
+    pose = {"bone0": np.array([0, 0, 90]), "bone1": np.array([90, 0, 0])}  # the second twists about the arm, the first lifts it
+    placed = arm.deform(np.array([[2, 0, 0], [2, 0.1, 0]]), one, pose)
+    assert np.allclose(placed, [[0, 2, 0], [0, 2, 0.1]])
+    assert np.allclose(arm.deform(np.array([[2.0, 0, 0]]), Proportions(np.array([1.0, 3.0]), np.ones(2)), {}), [[4, 0, 0]])
 
 
 def test_pose_alone_is_nearly_an_isometry() -> None:

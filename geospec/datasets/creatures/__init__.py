@@ -35,8 +35,8 @@ _TRIES, _FULLNESS = 3, 0.25  # of meshing; twice the area over the longest side 
 class Creature:
     """A creature and where its vertices lie on the rest surface of its kind.
 
-    ``mesh`` is closed, manifold, of genus 0, oriented outwards, about as large as it is in metres (a hand
-    and an octopus are about 1 across). Axes: x to the creature's left, y up, z to its front.
+    ``mesh`` is closed, manifold, of genus 0, oriented outwards. Lengths are about metres, but hands,
+    spiders and octopuses are enlarged to one or two. Axes: x to the creature's left, y up, z to its front.
     ``rest (n, 3)`` float64 are the vertices' positions on the rest surface.
     """
 
@@ -81,7 +81,7 @@ def creature(
     Returns
     -------
     Creature : the same for the same arguments on the same machine; elsewhere other rounding may place and join the
-        vertices differently, on the same surface. Takes about 3 s for 5,000 vertices and 10 s for 50,000 on one core, next to
+        vertices differently, on the same surface. Takes about 3 s for 5,000 vertices and 10 to 30 s for 50,000 on one core, next to
         nothing where one of the last meshes is asked for again in another identity or pose.
     """
     one_of("kind", kind, KINDS)
