@@ -37,6 +37,12 @@ inline AssemblyInputs check_assembly(const Tensor& cotangents, const Tensor& are
   check_index(offsets, "offsets");
   check_vector(corners, "corners", 3 * faces.size(0));
   check_index(corners, "corners");
+  check_same_device(cotangents, "cotangents", areas, "areas");
+  check_same_device(cotangents, "cotangents", faces, "faces");
+  check_same_device(cotangents, "cotangents", offsets, "offsets");
+  check_same_device(cotangents, "cotangents", corners, "corners");
+  check_same_device(cotangents, "cotangents", crow, "crow");
+  check_same_device(cotangents, "cotangents", col, "col");
   using torch::stable::contiguous;
   return {contiguous(cotangents), contiguous(areas), contiguous(faces), contiguous(offsets),
           contiguous(corners),    contiguous(crow),  contiguous(col)};
@@ -48,6 +54,10 @@ inline AssemblyGradients check_assembly_backward(const Tensor& grad_values, cons
   check_vector(grad_values, "grad_values", col.size(0));
   check_vector(grad_mass, "grad_mass", crow.size(0) - 1);
   check_same_dtype(grad_values, "grad_values", grad_mass, "grad_mass");
+  check_same_device(grad_values, "grad_values", grad_mass, "grad_mass");
+  check_same_device(grad_values, "grad_values", faces, "faces");
+  check_same_device(grad_values, "grad_values", crow, "crow");
+  check_same_device(grad_values, "grad_values", col, "col");
   using torch::stable::contiguous;
   return {contiguous(grad_values), contiguous(grad_mass), contiguous(faces), contiguous(crow), contiguous(col)};
 }

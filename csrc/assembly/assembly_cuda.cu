@@ -27,8 +27,8 @@ __global__ void assemble_backward_kernel(const T* grad_values, const T* grad_mas
 std::tuple<Tensor, Tensor> assemble_stiffness(const Tensor& cotangents_in, const Tensor& areas_in,
                                               const Tensor& faces_in, const Tensor& offsets_in,
                                               const Tensor& corners_in, const Tensor& crow_in, const Tensor& col_in) {
-  torch::stable::accelerator::DeviceGuard guard(cotangents_in.get_device_index());
   const AssemblyInputs in = check_assembly(cotangents_in, areas_in, faces_in, offsets_in, corners_in, crow_in, col_in);
+  torch::stable::accelerator::DeviceGuard guard(in.cotangents.get_device_index());
   const int64_t n = in.crow.size(0) - 1;
   Tensor values = torch::stable::new_empty(in.cotangents, {in.col.size(0)});
   Tensor mass = torch::stable::new_empty(in.cotangents, {n});
@@ -47,8 +47,8 @@ std::tuple<Tensor, Tensor> assemble_stiffness(const Tensor& cotangents_in, const
 std::tuple<Tensor, Tensor> assemble_stiffness_backward(const Tensor& grad_values_in, const Tensor& grad_mass_in,
                                                        const Tensor& faces_in, const Tensor& crow_in,
                                                        const Tensor& col_in) {
-  torch::stable::accelerator::DeviceGuard guard(grad_values_in.get_device_index());
   const AssemblyGradients in = check_assembly_backward(grad_values_in, grad_mass_in, faces_in, crow_in, col_in);
+  torch::stable::accelerator::DeviceGuard guard(in.grad_values.get_device_index());
   const int64_t f = in.faces.size(0);
   Tensor grad_cotangents = torch::stable::new_empty(in.grad_values, {f, 3});
   Tensor grad_areas = torch::stable::new_empty(in.grad_values, {f});

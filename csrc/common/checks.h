@@ -44,6 +44,12 @@ inline void check_same_dtype(const Tensor& a, const char* name_a, const Tensor& 
   STD_TORCH_CHECK(a.scalar_type() == b.scalar_type(), name_b, ": wanted the type of ", name_a, ", got another");
 }
 
+// A kernel that is handed memory of another device reads what is not there.
+inline void check_same_device(const Tensor& a, const char* name_a, const Tensor& b, const char* name_b) {
+  STD_TORCH_CHECK(a.is_cuda() == b.is_cuda() && (!a.is_cuda() || a.get_device_index() == b.get_device_index()), name_b,
+                  ": wanted the device of ", name_a, ", got another");
+}
+
 // Calls f with a null pointer of the tensor's element type: the type is what is handed on.
 template <class F>
 auto dispatch_float(const Tensor& t, const char* name, const F& f) {

@@ -2,20 +2,14 @@
 
 #include <tuple>
 
-#include "common/checks.h"
 #include "cotangent/cotangent.h"
+#include "cotangent/cotangent_checks.h"
 
 namespace geospec {
 namespace {
 
 constexpr int64_t kGrain = 4096;  // faces per task: about 50 us
 constexpr int64_t kAhead = 12;    // faces between a prefetch and its use: some 200 ns
-
-void check_mesh(const Tensor& vertices, const Tensor& faces) {
-  check_matrix(vertices, "vertices", 3);
-  check_matrix(faces, "faces", 3);
-  check_index(faces, "faces");
-}
 
 // The kernels trust indices, so an op that reads through them looks at each first.
 void check_range(const Tensor& faces, int64_t n_vertices) {
@@ -26,8 +20,7 @@ void check_range(const Tensor& faces, int64_t n_vertices) {
 }
 
 std::tuple<Tensor, Tensor> cotangent(const Tensor& vertices_in, const Tensor& faces_in) {
-  check_mesh(vertices_in, faces_in);
-  const Tensor vertices = torch::stable::contiguous(vertices_in), faces = torch::stable::contiguous(faces_in);
+  const auto [vertices, faces] = check_cotangent(vertices_in, faces_in);
   check_range(faces, vertices.size(0));
   const int64_t f = faces.size(0);
   Tensor cotangents = torch::stable::new_empty(vertices, {f, 3}), areas = torch::stable::new_empty(vertices, {f});
@@ -49,18 +42,10 @@ std::tuple<Tensor, Tensor> cotangent(const Tensor& vertices_in, const Tensor& fa
 
 Tensor cotangent_backward(const Tensor& grad_cotangents_in, const Tensor& grad_areas_in, const Tensor& vertices_in,
                           const Tensor& faces_in) {
-  check_mesh(vertices_in, faces_in);
-  const Tensor vertices = torch::stable::contiguous(vertices_in), faces = torch::stable::contiguous(faces_in);
-  const Tensor grad_cotangents = torch::stable::contiguous(grad_cotangents_in);
-  const Tensor grad_areas = torch::stable::contiguous(grad_areas_in);
-  const int64_t f = faces.size(0);
+  const auto [grad_cotangents, grad_areas, vertices, faces] =
+      check_cotangent_backward(grad_cotangents_in, grad_areas_in, vertices_in, faces_in);
   check_range(faces, vertices.size(0));
-  check_matrix(grad_cotangents, "grad_cotangents", 3);
-  check_vector(grad_areas, "grad_areas", f);
-  STD_TORCH_CHECK(grad_cotangents.size(0) == f, "grad_cotangents: wanted one row per face, ", f, ", got ",
-                  grad_cotangents.size(0));
-  check_same_dtype(vertices, "vertices", grad_cotangents, "grad_cotangents");
-  check_same_dtype(vertices, "vertices", grad_areas, "grad_areas");
+  const int64_t f = faces.size(0);
   Tensor grad = torch::stable::new_empty(vertices, {f, 3, 3});
   dispatch_float(vertices, "vertices", [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;

@@ -4,6 +4,7 @@
 
 #include "common/cuda.h"
 #include "cotangent/cotangent.h"
+#include "cotangent/cotangent_checks.h"
 
 namespace geospec {
 namespace {
@@ -38,16 +39,9 @@ __global__ void cotangent_backward_kernel(const T* grad_cotangents, const T* gra
   }
 }
 
-void check_mesh(const Tensor& vertices, const Tensor& faces) {
-  check_matrix(vertices, "vertices", 3);
-  check_matrix(faces, "faces", 3);
-  check_index(faces, "faces");
-}
-
 std::tuple<Tensor, Tensor> cotangent(const Tensor& vertices_in, const Tensor& faces_in) {
-  check_mesh(vertices_in, faces_in);
-  torch::stable::accelerator::DeviceGuard guard(vertices_in.get_device_index());
-  const Tensor vertices = torch::stable::contiguous(vertices_in), faces = torch::stable::contiguous(faces_in);
+  const auto [vertices, faces] = check_cotangent(vertices_in, faces_in);
+  torch::stable::accelerator::DeviceGuard guard(vertices.get_device_index());
   const int64_t f = faces.size(0);
   Tensor cotangents = torch::stable::new_empty(vertices, {f, 3}), areas = torch::stable::new_empty(vertices, {f});
   if (f == 0) return {cotangents, areas};
@@ -62,14 +56,10 @@ std::tuple<Tensor, Tensor> cotangent(const Tensor& vertices_in, const Tensor& fa
 
 Tensor cotangent_backward(const Tensor& grad_cotangents_in, const Tensor& grad_areas_in, const Tensor& vertices_in,
                           const Tensor& faces_in) {
-  check_mesh(vertices_in, faces_in);
-  torch::stable::accelerator::DeviceGuard guard(vertices_in.get_device_index());
-  const Tensor vertices = torch::stable::contiguous(vertices_in), faces = torch::stable::contiguous(faces_in);
-  const Tensor grad_cotangents = torch::stable::contiguous(grad_cotangents_in);
-  const Tensor grad_areas = torch::stable::contiguous(grad_areas_in);
+  const auto [grad_cotangents, grad_areas, vertices, faces] =
+      check_cotangent_backward(grad_cotangents_in, grad_areas_in, vertices_in, faces_in);
+  torch::stable::accelerator::DeviceGuard guard(vertices.get_device_index());
   const int64_t f = faces.size(0);
-  check_matrix(grad_cotangents, "grad_cotangents", 3);
-  check_vector(grad_areas, "grad_areas", f);
   Tensor grad = torch::stable::new_empty(vertices, {f, 3, 3});
   if (f == 0) return grad;
   dispatch_float(vertices, "vertices", [&](auto* type) {

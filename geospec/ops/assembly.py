@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import ArgumentError, problem
 from . import library  # noqa: F401  (registers the ops)
-from .checks import check_faces, check_floats
+from .checks import check_faces, check_floats, check_same_device
 
 
 class Adjacency(NamedTuple):
@@ -42,7 +42,8 @@ def assemble_stiffness(cotangents: Tensor, areas: Tensor, faces: Tensor, adjacen
     ``S_ij = -(cot a_ij + cot b_ij) / 2`` over the angles opposite to the edge ``ij``, in as many faces as
     hold it, ``S_ii = -sum_j S_ij``; ``mass_i`` is a third of the area of the faces at ``i``. The matrix is
     symmetric bit for bit, positive semi-definite up to rounding for corners of real triangles, and its rows
-    sum to zero. Sums run in double in the order of the faces: results repeat exactly.
+    sum to zero. Sums run in the order of the faces, that of the diagonal and that of the mass in double: results
+    repeat exactly.
 
     Parameters
     ----------
@@ -61,6 +62,8 @@ def assemble_stiffness(cotangents: Tensor, areas: Tensor, faces: Tensor, adjacen
     check_faces("faces", faces)
     if not isinstance(adjacency, Adjacency):
         raise ArgumentError(problem("adjacency", "the result of mesh_adjacency", type(adjacency).__name__))
+    for name, value in (("areas", areas), ("faces", faces), ("adjacency", adjacency.col)):
+        check_same_device(name, value, "cotangents", cotangents)
     return torch.ops.geospec.assemble_stiffness(cotangents, areas, faces, *adjacency)
 
 

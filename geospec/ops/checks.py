@@ -26,3 +26,9 @@ def check_faces(name: str, value: object) -> None:
         raise ArgumentError(problem(name, "int64 indices", str(value.dtype), "convert with .long()"))
     if value.dim() != 2 or value.shape[1] != 3:
         raise ArgumentError(problem(name, "shape (f, 3)", tuple(value.shape)))
+
+
+def check_same_device(name: str, value: Tensor, like_name: str, like: Tensor) -> None:
+    """Want a tensor on the device of another: a kernel cannot follow an index into other memory."""
+    if value.device != like.device:
+        raise ArgumentError(problem(name, f"the device of {like_name}, {like.device}", value.device, "move it with .to(device)"))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from . import library  # noqa: F401  (registers the ops)
-from .checks import check_faces, check_floats
+from .checks import check_faces, check_floats, check_same_device
 
 
 def cotangent(vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
@@ -32,6 +32,7 @@ def cotangent(vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
     """
     check_floats("vertices", vertices, columns=3)
     check_faces("faces", faces)
+    check_same_device("faces", faces, "vertices", vertices)
     return torch.ops.geospec.cotangent(vertices, faces)
 
 

@@ -100,3 +100,19 @@ def test_python_face_names_what_is_wrong():
         ops.cotangent(vertices, faces.int())
     with pytest.raises(ArgumentError, match="adjacency: wanted the result of mesh_adjacency"):
         ops.assemble_stiffness(*ops.cotangent(vertices, faces), faces, None)
+
+
+def test_python_face_refuses_two_devices():
+    vertices, faces = torch.rand(4, 3), torch.tensor([[0, 1, 2]])
+    with pytest.raises(ArgumentError, match="faces: wanted the device of vertices, cpu, got meta; move it"):
+        ops.cotangent(vertices, faces.to("meta"))
+    cotangents, areas = ops.cotangent(vertices, faces)
+    adjacency = ops.mesh_adjacency(faces, 4)
+    elsewhere = ops.Adjacency(*(part.to("meta") for part in adjacency))
+    for name, given in {
+        "areas": (areas.to("meta"), faces, adjacency),
+        "faces": (areas, faces.to("meta"), adjacency),
+        "adjacency": (areas, faces, elsewhere),
+    }.items():
+        with pytest.raises(ArgumentError, match=f"{name}: wanted the device of cotangents"):
+            ops.assemble_stiffness(cotangents, *given)
