@@ -17,6 +17,7 @@ from .errors import ArgumentError, ConvergenceError, ShapeError, one_of, problem
 from .laplacians import laplacian
 from .shapes.cloud import PointCloud
 from .shapes.mesh import Mesh
+from .shapes.repairs import repair
 from .shapes.reports import MeshReport, report
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def geodesic_distances(shape: Mesh | PointCloud, sources: int | Sequence[int] | 
     method :
         ``"heat"`` about 1 % off on a good mesh, 2 to 4 % on a poor one, and asymmetric by as much.
         ``"dijkstra"`` shortest paths over edges, never too short, on an even mesh 5 to 10 % too long at any resolution.
-        ``"exact"`` shortest paths over the polyhedron, by libigl (``pip install libigl``), manifold meshes only.
+        ``"exact"`` shortest paths over the polyhedron, by libigl (``pip install "geospec[exact]"``), manifold meshes only.
 
     Returns
     -------
@@ -71,7 +72,7 @@ class HeatGeodesics:
 
     Parameters
     ----------
-    shape : mesh (any, non-manifold too) or point cloud.
+    shape : mesh (any, non-manifold too; no path leads to vertices of no face) or point cloud.
     time_scale : factor of ``t``. At one, the lattice shows: an error of half a percent or so stays under refinement. A
         ``t`` held fixed converges at first order where no boundary is near; larger is smoother.
 
@@ -86,6 +87,7 @@ class HeatGeodesics:
             import potpourri3d
 
             self._cloud_solver = potpourri3d.PointCloudHeatSolver(_points(shape), time_scale)
+            self._component = _components(_graph(shape))
         else:
             self._factor(shape, time_scale)
 
@@ -93,20 +95,24 @@ class HeatGeodesics:
         """Distance from each source to every point, ``(n_sources, n)``."""
         index = _checked_sources(sources, self._shape.n_points)
         if isinstance(self._shape, PointCloud):
-            rows = [self._cloud_solver.compute_distance(int(i)) for i in index]
-            return _on_shape(np.array(rows).reshape(len(index), -1), self._shape)
+            rows = np.array([self._cloud_solver.compute_distance(int(i)) for i in index]).reshape(len(index), -1)
+            return _on_shape(np.where(self._component == self._component[index][:, None], rows, np.inf), self._shape)
         from threadpoolctl import threadpool_limits
 
-        found = np.empty((len(index), self._shape.n_points))
+        found = np.full((len(index), self._shape.n_points), np.inf)
+        found[np.arange(len(index)), index] = 0
+        solved = np.flatnonzero(self._place[index] >= 0)
         with threadpool_limits(1, user_api="blas"):  # triangular solves gain nothing from threads that wait
-            for start in range(0, len(index), BLOCK):
-                found[start : start + BLOCK] = self._block(index[start : start + BLOCK])
+            for start in range(0, len(solved), BLOCK):
+                rows = solved[start : start + BLOCK]
+                found[np.ix_(rows, self._used)] = self._block(self._place[index[rows]])
         return _on_shape(found, self._shape)
 
     def _factor(self, mesh: Mesh, time_scale: float) -> None:
-        from scipy.sparse.csgraph import connected_components
-
-        stiffness, mass = laplacian(_detached(mesh)).to_scipy()
+        mesh = repair(Mesh(torch.from_numpy(_points(mesh)), mesh.faces.cpu()), ("unreferenced",))
+        assert mesh.vertex_map is not None
+        self._used, self._place = mesh.vertex_map.to_file.numpy(), mesh.vertex_map.from_file.numpy()
+        stiffness, mass = laplacian(mesh).to_scipy()
         self._gradient, areas = _gradient(mesh)
         self._divergence = self._gradient.multiply(np.repeat(areas, 3)[:, None]).T.tocsr()
         time = time_scale * float(_graph(mesh).data.mean()) ** 2
@@ -115,7 +121,7 @@ class HeatGeodesics:
         pin = 1e-9 * float(np.median(fit.diagonal())) / mass.diagonal().sum()
         self._heat = _factorised(mass + time * stiffness)
         self._fit = _factorised(fit + pin * mass)
-        self._component = connected_components(fit, directed=False)[1]
+        self._component = _components(fit)
 
     def _block(self, sources: npt.NDArray[np.int64]) -> Array:
         columns = np.arange(len(sources))
@@ -159,14 +165,12 @@ def _dijkstra(shape: Mesh | PointCloud, index: npt.NDArray[np.int64]) -> Array:
 def _exact(shape: Mesh | PointCloud, index: npt.NDArray[np.int64]) -> Array:
     if not isinstance(shape, Mesh):
         raise ArgumentError(problem("method", "'heat' or 'dijkstra' for a point cloud", "'exact'"))
-    from scipy.sparse.csgraph import connected_components
-
     igl = require_package("igl", "the exact method", "geospec[exact]")
     about = report(shape)
     if isinstance(about, MeshReport) and not about.manifold:  # the library would return zeros beyond a pinched vertex
         got = f"{len(about.nonmanifold_edges)} edges and {len(about.nonmanifold_vertices)} vertices that are not"
         raise ShapeError(problem("shape", "a manifold mesh for method='exact'", got, "use method='heat' or 'dijkstra'"))
-    component = connected_components(_graph(shape), directed=False)[1]
+    component = _components(_graph(shape))
     points, faces, nothing = _points(shape), shape.faces.cpu().numpy(), np.zeros(0, dtype=np.int64)
     found = np.full((len(index), shape.n_points), np.inf)
     for row, source in zip(found, index, strict=True):
@@ -182,12 +186,18 @@ def _graph(shape: Mesh | PointCloud) -> scipy.sparse.csr_matrix:
     if isinstance(shape, Mesh):
         edges = shape.edges.cpu().numpy()
     else:
-        matrix = scipy.sparse.triu(laplacian(_detached(shape)).to_scipy()[0], k=1).tocoo()
+        matrix = scipy.sparse.triu(laplacian(PointCloud(torch.from_numpy(_points(shape)))).to_scipy()[0], k=1).tocoo()
         edges = np.stack([matrix.row, matrix.col], axis=1)
     points = _points(shape)
     lengths = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)
     tiny = np.finfo(np.float64).tiny  # a stored zero would count as no edge
     return scipy.sparse.csr_matrix((lengths.clip(min=tiny), edges.T), shape=(shape.n_points, shape.n_points))
+
+
+def _components(graph: scipy.sparse.csr_matrix) -> npt.NDArray[np.int32]:
+    from scipy.sparse.csgraph import connected_components
+
+    return connected_components(graph, directed=False)[1]
 
 
 def _factorised(matrix):
@@ -197,11 +207,6 @@ def _factorised(matrix):
         return splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
     except RuntimeError as cause:  # SuperLU's word for a singular matrix
         raise ShapeError(problem("shape", "a surface with area", f"a singular system ({cause})", "see the shape's report")) from cause
-
-
-def _detached(shape: Mesh | PointCloud) -> Mesh | PointCloud:
-    points = shape.points.detach().double().cpu()
-    return Mesh(points, shape.faces.cpu()) if isinstance(shape, Mesh) else PointCloud(points)
 
 
 def _points(shape: Mesh | PointCloud) -> Array:

@@ -123,6 +123,14 @@ def test_other_pieces_are_infinitely_far(method):
     torch.testing.assert_close(found[0, :162], alone, rtol=0.05, atol=0.05)  # the time of the heat is shared by the pieces
 
 
+@pytest.mark.parametrize("method", ["heat", "dijkstra"])
+def test_other_pieces_of_a_cloud_are_infinitely_far(method):
+    cloud = sphere_cloud(300)
+    pieces = PointCloud(torch.cat([cloud.points, cloud.points + 20]))
+    found = geodesic_distances(pieces, [3, 400], method=method)
+    assert torch.equal(torch.isfinite(found), (torch.arange(600) < 300) == torch.tensor([[True], [False]]))
+
+
 @every_method
 def test_units_and_order_of_vertices(method):
     mesh = bumpy_sphere(2)
@@ -162,6 +170,16 @@ def test_broken_meshes_take_the_heat_method():
     pytest.importorskip("igl")
     with pytest.raises(ShapeError, match="manifold mesh for method='exact', got 1 edges"):
         geodesic_distances(broken, 0, method="exact")
+
+
+@every_method
+def test_no_path_leads_to_a_vertex_of_no_face(method):
+    mesh = bumpy_sphere(2)
+    lonely = Mesh(torch.cat([mesh.vertices[:1] + 5, mesh.vertices]), mesh.faces + 1)
+    found = geodesic_distances(lonely, [8, 0], method=method)
+    assert torch.equal(found[:, 0], torch.tensor([torch.inf, 0]).double())
+    assert torch.isinf(found[1, 1:]).all()
+    torch.testing.assert_close(found[0, 1:], geodesic_distances(mesh, 7, method=method)[0])
 
 
 def test_exact_refuses_pinched_vertices():
