@@ -7,7 +7,7 @@ import torch
 
 from geospec import ops
 
-from .harness import Entry, run_table
+from .harness import Entry
 
 SIZES = (5_000, 50_000)
 DIMENSIONS = (20, 50, 100, 128)
@@ -89,8 +89,3 @@ def entries() -> list[Entry]:
             table += [tree_entry(kind, n, d) for kind in ("on the points", "converged")]
             table += [flat_entry(kind, n, d) for kind in ("isometric", "bent", "random")]
     return table
-
-
-def bench_spectral_nearest() -> None:
-    """Print the table of :func:`entries`."""
-    run_table(entries())
