@@ -74,7 +74,10 @@ torch.library.register_autograd("geospec::cotangent", _backward, setup_context=_
 
 def _no_second(ctx, grad: Tensor) -> None:
     # Without this, torch would warn and go on with a second derivative that lacks terms.
-    raise RuntimeError("cotangent is differentiable once; for second derivatives use geospec.ops.cotangent.reference, in plain PyTorch")
+    raise RuntimeError(
+        "cotangent is differentiable once; for second derivatives there is its twin in plain PyTorch: "
+        "from geospec.ops.cotangent import reference"
+    )
 
 
 torch.library.register_autograd("geospec::cotangent_backward", _no_second)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from geospec import ArgumentError, LaplaceBasis, Mesh, SampledBasis
-from geospec.descriptors import heat_kernel_signature, nonzero, shape_dna, spectral_coordinates, wave_kernel_signature
+from geospec.descriptors import heat_kernel_signature, nonzero, paired_signatures, shape_dna, spectral_coordinates, wave_kernel_signature
 from geospec.testing import bumpy_sphere, disjoint_union, icosphere, permuted
 
 
@@ -192,3 +192,43 @@ def test_refusals(basis):
         shape_dna(basis, 41)
     with pytest.raises(ArgumentError, match="normalize: wanted one of"):
         shape_dna(basis, normalize="volume")
+
+
+@pytest.mark.parametrize("kind", ["wks", "hks"])
+def test_paired_signatures_correspond(kind, basis):
+    """The same surface known to fewer modes: equal columns, where each spectrum on its own would choose other energies."""
+    coarse = basis.truncate(30)
+    one, two = paired_signatures(basis, coarse, kind, n=20)
+    assert one.shape == two.shape == (basis.n, 20)
+    norms = basis.measure @ one**2
+    torch.testing.assert_close(norms, torch.ones(20, dtype=torch.float64))
+    gap = (basis.measure @ (one - two) ** 2).sqrt()
+    alone = heat_kernel_signature if kind == "hks" else wave_kernel_signature
+    apart = alone(basis, 20, normalize=True) - alone(coarse, 20, normalize=True)
+    assert gap[10:15].max() < 0.3 * (basis.measure @ apart**2).sqrt()[10:15].min()
+
+
+@pytest.mark.parametrize("kind", ["wks", "hks"])
+def test_landmarks_of_a_pair(kind, basis):
+    """All landmarks together weigh as the signatures do, and a pair that is written once for each shape corresponds."""
+    other = permuted(bumpy_sphere(3))
+    order = other[1]
+    relabelled = SampledBasis(basis.modes[order], basis.measure[order], basis.eigenvalues)
+    place = order.argsort()
+    pairs = torch.tensor([[3, int(place[3])], [77, int(place[77])]])
+    one, two = paired_signatures(basis, relabelled, kind, n=6, landmarks=pairs)
+    assert one.shape == (basis.n, 18)
+    torch.testing.assert_close(two, one[order])
+    squares = basis.measure @ one**2
+    torch.testing.assert_close(squares[6:].sum(), squares[:6].sum())
+
+
+def test_paired_refusals(basis):
+    with pytest.raises(ArgumentError, match="kind: wanted one of 'wks', 'hks'"):
+        paired_signatures(basis, basis, "shot")
+    for wrong in (torch.zeros(2, 3, dtype=torch.int64), torch.zeros(1, 2), torch.zeros(0, 2, dtype=torch.int64)):
+        with pytest.raises(ArgumentError, match=r"landmarks: wanted integer pairs \(m, 2\)"):
+            paired_signatures(basis, basis, landmarks=wrong)
+    far = SampledBasis(basis.modes, basis.measure, 1e9 * basis.eigenvalues)
+    with pytest.raises(ArgumentError, match="spectra that overlap"):
+        paired_signatures(basis, far)

@@ -176,6 +176,21 @@ def test_refusals(sphere):
         maps.orientation_agreement(identity[:-1], sphere, sphere)
 
 
+def test_round_trip_confidence(sphere):
+    """One where the walk ends at its start; a half for every twentieth of the root of the area that it misses."""
+    identity = torch.arange(1500)
+    assert torch.equal(maps.round_trip_confidence(identity, identity, sphere), torch.ones(1500, dtype=torch.float64))
+    turn = half_turn(sphere)
+    found = maps.round_trip_confidence(identity, turn, sphere)
+    missed = (sphere.vertices[turn] - sphere.vertices).norm(dim=1) / sphere.area.sqrt()
+    half = missed[(missed - 0.1).abs().argmin()]
+    assert found[(missed - 0.1).abs().argmin()] == pytest.approx(0.25 ** (float(half) / 0.1))
+    assert torch.equal(found.argsort(stable=True)[:50].sort().values, (-missed).argsort(stable=True)[:50].sort().values)
+    large = Mesh(1000 * sphere.vertices, sphere.faces)
+    torch.testing.assert_close(maps.round_trip_confidence(identity, turn, large), found)
+    assert maps.round_trip_confidence(identity, turn, sphere, half=1.0).min() > found.max() / 2
+
+
 def test_landmark_residual(pair):
     """Zero for the map of a shape to itself in another unit, about one for landmarks that do not correspond."""
     basis = pair.source_basis

@@ -5,7 +5,18 @@ import torch
 from shapes.solids import cube, disk, join, mesh, moebius, sphere, tetrahedron, torus
 
 from geospec.errors import ArgumentError, ShapeError
-from geospec.shapes import REPAIR_STEPS, Mesh, PointCloud, VertexMap, load, point_map_from_file, point_map_to_file, repair, report
+from geospec.shapes import (
+    REPAIR_STEPS,
+    Mesh,
+    PointCloud,
+    VertexMap,
+    load,
+    point_map_from_file,
+    point_map_to_file,
+    repair,
+    report,
+    values_to_file,
+)
 
 SOUP = mesh(
     [[9, 9, 9], [0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0], [1, 0, 0], [1, 1, 0], [2, 0, 0]],
@@ -127,6 +138,13 @@ def test_point_maps_between_shape_and_file_order():
     assert point_map_to_file(torch.tensor([2, 0]), target, None).tolist() == [-1, 2, 2, 0]
     assert point_map_from_file(torch.tensor([0, 3, 1, 4]), target, source).tolist() == [-1, 0]
     assert point_map_from_file(torch.tensor([0, 3]), None, None).tolist() == [0, 3]
+
+
+def test_values_of_dropped_and_of_merged_vertices():
+    way = VertexMap(torch.tensor([1, 3]), torch.tensor([-1, 0, 0, 1]))
+    values = torch.tensor([[0.5, 5], [0.25, 7]])
+    assert values_to_file(values, way).tolist() == [[0, 0], [0.5, 5], [0.5, 5], [0.25, 7]]
+    assert torch.equal(values_to_file(values, None), values)
 
 
 def test_there_and_back_again():
