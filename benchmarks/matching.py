@@ -103,21 +103,16 @@ class Truth:
     """Geodesic error against the truth and its mirror, at up to ``n`` points of known correspondence."""
 
     def __init__(self, source: geospec.Mesh, pair: ShapePair, n: int) -> None:
-        on_source, self.points = pair.correspondence
-        chosen = torch.randperm(len(on_source), generator=torch.Generator().manual_seed(0))[:n]
-        self.points = self.points[chosen]
+        chosen = torch.randperm(len(pair.correspondence[0]), generator=torch.Generator().manual_seed(0))[:n]
         self.scale = 100 / source.area.sqrt()
-        self.direct = geospec.geodesic_distances(source, on_source[chosen])
-        self.mirror = None if pair.symmetric is None else geospec.geodesic_distances(source, pair.symmetric[0][chosen])
+        known = [pair.correspondence] if pair.symmetric is None else [pair.correspondence, pair.symmetric]
+        # Distances from the true images on the source, and the target points that belong there.
+        self.truths = [(geospec.geodesic_distances(source, s[chosen]), t[chosen]) for s, t in known]
 
     def errors(self, target_to_source: torch.Tensor) -> tuple[float, float]:
         """Mean x 100 over sqrt(area): direct, and the smaller of direct and mirrored."""
-        image = target_to_source[self.points]
-        row = torch.arange(len(image))
-        direct = float((self.direct[row, image] * self.scale).mean())
-        if self.mirror is None:
-            return direct, direct
-        return direct, min(direct, float((self.mirror[row, image] * self.scale).mean()))
+        means = [float((d.gather(1, target_to_source[points][:, None]) * self.scale).mean()) for d, points in self.truths]
+        return means[0], min(means)
 
 
 def speed(source_path: Path, target_path: Path, repeats: int) -> None:
