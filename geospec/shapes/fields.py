@@ -14,7 +14,7 @@ def as_float(name: str, value: object, columns: int | None = None) -> Tensor:
 
     ``columns`` fixes the width where it is given.
     """
-    tensor = value if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
+    tensor = _as_tensor(name, value)
     if tensor.dtype not in (torch.float32, torch.float64):
         if tensor.is_complex() or tensor.dtype == torch.bool:
             raise ShapeError(problem(name, "real numbers", str(tensor.dtype)))
@@ -35,7 +35,7 @@ def as_float(name: str, value: object, columns: int | None = None) -> Tensor:
 
 def as_index(name: str, value: object, device: torch.device) -> Tensor:
     """A contiguous ``(f, 3)`` int64 matrix on ``device``."""
-    tensor = value if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
+    tensor = _as_tensor(name, value)
     if tensor.numel() == 0 and tensor.dim() < 2:
         tensor = tensor.reshape(0, 3).long()
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
@@ -44,3 +44,13 @@ def as_index(name: str, value: object, device: torch.device) -> Tensor:
         hint = "triangulate polygons first" if tensor.dim() == 2 and tensor.shape[1] > 3 else ""
         raise ShapeError(problem(name, "shape (f, 3)", tuple(tensor.shape), hint))
     return tensor.to(device=device, dtype=torch.int64).contiguous()
+
+
+def _as_tensor(name: str, value: object) -> Tensor:
+    """Arrays and lists become tensors of their own memory, in the machine's byte order."""
+    if isinstance(value, Tensor):
+        return value
+    array = np.array(value)
+    if array.dtype.kind not in "biufc":
+        raise ShapeError(problem(name, "a tensor or array of numbers", f"{type(value).__name__} of {array.dtype}"))
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))

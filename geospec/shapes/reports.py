@@ -135,7 +135,8 @@ class MeshReport(ShapeReport):
         return lines
 
     def _headlines(self) -> list[str]:
-        kind = "closed" if self.closed else f"{self.boundary_loops} boundary loops ({len(self.boundary_edges)} edges)"
+        loops = f"{self.boundary_loops} boundary loop{'s' * (self.boundary_loops != 1)}"
+        kind = "closed" if self.closed else f"{loops} ({len(self.boundary_edges)} edges)"
         parts = f"{self.components} component{'s' * (self.components != 1)}"
         genus = "" if self.genus is None else f", genus {self.genus}"
         volume = "" if self.volume is None else f", volume {self.volume:.6g}"

@@ -262,6 +262,7 @@ BAD = {
     "off: nan": ("a.off", OFF.replace("1 0 0", "1 nan 0") + "3 0 1 2\n", ShapeError, "1 of 4 rows with NaN"),
     "off: half a corner": ("a.off", OFF + "3 0 1 1.5\n", FileFormatError, "whole numbers as corners, got 1.5"),
     "off: nan counts": ("a.off", "OFF\nnan 1 0\n", FileFormatError, "whole numbers as counts, got nan"),
+    "off: negative counts": ("a.off", "OFF\n-5 3 0\n", FileFormatError, "numbers of vertices and faces, got -5 and 3"),
     "off: no vertex": ("a.off", "OFF\n0 0 0\n", FileFormatError, "at least one vertex"),
     "off: quad": ("a.off", OFF + "4 0 1 2 3\n", FileFormatError, "--triangulate"),
     "off: two corners": ("a.off", OFF + "2 0 1\n", FileFormatError, "at least 3 corners"),
@@ -302,6 +303,8 @@ BAD = {
     "pcd: no count of points": ("a.pcd", PCD.replace("POINTS 2\n", "") + "ascii\n1 2 3", FileFormatError, "POINTS and DATA that agree"),
     "pcd: empty data line": ("a.pcd", PCD + "\n1 2 3", FileFormatError, "POINTS and DATA that agree"),
     "pcd: no z": ("a.pcd", PCD.replace("x y z", "x y w") + "ascii\n1 2 3\n1 2 3", FileFormatError, "fields x, y and z"),
+    "pcd: odd digits": ("a.pcd", PCD.replace("POINTS 2", "POINTS ²") + "ascii\n1 2 3", FileFormatError, "POINTS and DATA that agree"),
+    "pcd: leading zeros": ("a.pcd", PCD.replace("4 4 4", "04 4 4") + "binary\n", FileFormatError, "24 bytes for 2 points, got 0"),
     "pcd: few points": ("a.pcd", PCD + "ascii\n1 2 3\n", FileFormatError, "2 points, got 1"),
     "pcd: truncated": ("a.pcd", PCD.encode() + b"binary\n" + b"\0" * 23, FileFormatError, "24 bytes for 2 points, got 23"),
     "pcd: truncated compressed": (
@@ -348,6 +351,10 @@ def test_npz_with_objects_or_other_arrays(tmp_path):
     np.savez(tmp_path / "a.npz", vertices=np.array([{}], object), faces=np.zeros((1, 3), int))
     with pytest.raises(FileFormatError, match="plain arrays"):
         load(tmp_path / "a.npz")
+    with open(tmp_path / "bare.npz", "wb") as file:
+        np.save(file, np.zeros((3, 3)))
+    with pytest.raises(FileFormatError, match="wanted a NumPy archive"):
+        load(tmp_path / "bare.npz")
     np.savez(tmp_path / "b.npz", x=np.zeros(3))
     with pytest.raises(FileFormatError, match="points, got x"):
         load(tmp_path / "b.npz")

@@ -43,6 +43,9 @@ def test_arrays_lists_and_odd_types_are_taken():
     shape = Mesh(np.eye(3, dtype=np.float64), np.array([[0, 1, 2]], np.uint16))
     assert (shape.vertices.dtype, shape.faces.dtype) == (torch.float64, torch.int64)
     assert Mesh([[0, 0, 0]], []).faces.shape == (0, 3)
+    big_endian = Mesh(np.eye(3, dtype=">f8"), np.array([[0, 1, 2]], ">i4"))
+    assert torch.equal(big_endian.vertices, torch.eye(3, dtype=torch.float64))
+    assert big_endian.faces.tolist() == [[0, 1, 2]]
     assert PointCloud(np.zeros((2, 3), np.float16)).points.dtype == torch.float32
 
 
@@ -57,6 +60,8 @@ def test_arrays_lists_and_odd_types_are_taken():
         (TRIANGLE * float("nan"), [[0, 1, 2]], "2 of 3 rows with NaN|3 of 3 rows with NaN"),
         (torch.tensor([[0.0, 0, 0], [math.inf, 0, 0], [0, 1, 0]]), [[0, 1, 2]], "1 of 3 rows with NaN or infinity, the first at 1"),
         (TRIANGLE.to(torch.complex64), [[0, 1, 2]], "real numbers"),
+        (None, [[0, 1, 2]], "vertices: wanted a tensor or array of numbers, got NoneType of object"),
+        (TRIANGLE, "faces", "faces: wanted a tensor or array of numbers, got str"),
     ],
 )
 def test_mesh_refusals(vertices, faces, message):

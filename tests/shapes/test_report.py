@@ -106,6 +106,7 @@ def test_text_and_numbers():
     assert "no consistent orientation exists" in text
     assert "no problems found" in report(torus()).summary()
     assert "genus 1" in report(torus()).summary()
+    assert "1 boundary loop (3 edges)" in report(mesh([[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]])).summary()
     cloud = report(PointCloud(torch.tensor([[0.0, 0], [1, 2], [0, 0]])))
     assert cloud.to_dict() == {"n_points": 3, "dtype": "float32", "box": [[0, 0], [1, 2]], "duplicate_vertices": 1}
     assert "duplicate vertices: 1" in cloud.summary()

@@ -18,6 +18,8 @@ from ..vertex_map import VertexMap
 
 def read_npz(name: str, data: bytes) -> Mesh | PointCloud:
     """Arrays ``vertices, faces[, to_file, from_file]`` make a mesh, ``points[, normals, weights]`` a cloud."""
+    if not data.startswith(b"PK"):  # NumPy would take it for a bare array, or for a pickle
+        raise FileFormatError(problem(name, "a NumPy archive (a zip file)", repr(data[:20].decode(errors="replace"))))
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}

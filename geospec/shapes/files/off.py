@@ -27,7 +27,9 @@ def read_off(name: str, data: bytes) -> Contents:
     if len(table) == 0 or table.width[0] < 2:
         raise FileFormatError(problem(name, "the numbers of vertices and faces after OFF", "nothing", "the file may be truncated"))
     n, f = as_integers(name, "counts", table.values[:2]).tolist()
-    if n < 0 or f < 0 or len(table) < 1 + n + f:
+    if n < 0 or f < 0:
+        raise FileFormatError(problem(name, "numbers of vertices and faces", f"{n} and {f}"))
+    if len(table) < 1 + n + f:
         raise FileFormatError(problem(name, f"{n} vertices and {f} faces", f"{len(table) - 1} lines", "the file may be truncated"))
     vertices = table.columns(name, "vertex", slice(1, 1 + n), 6 if "N" in kind else 3)
     return Contents(vertices[:, :3], _faces(name, table, slice(1 + n, 1 + n + f)), vertices[:, 3:] if "N" in kind else None)

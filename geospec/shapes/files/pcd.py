@@ -29,7 +29,7 @@ def read_pcd(name: str, data: bytes) -> Contents:
         starts = np.cumsum([0, *counts])
         columns = {field: rows[:, start] for field, start in zip(fields, starts, strict=False)}
     else:
-        kinds = [f"<{kind.lower()}{size}" for kind, size in zip(header["TYPE"], header["SIZE"], strict=True)]
+        kinds = [f"<{kind.lower()}{int(size)}" for kind, size in zip(header["TYPE"], header["SIZE"], strict=True)]
         columns = _binary_columns(name, encoding, body, points, dict(zip(fields, zip(kinds, counts, strict=True), strict=True)))
     normals = np.stack([columns[field] for field in _NORMALS], axis=1) if set(_NORMALS) <= columns.keys() else None
     return Contents(np.stack([columns[axis] for axis in "xyz"], axis=1), normals=normals)
@@ -52,7 +52,7 @@ def _read_header(name: str, data: bytes) -> tuple[dict[str, list[str]], bytes]:
     header.setdefault("COUNT", ["1"] * n)
     lengths = {"COUNT": n, "POINTS": 1, "DATA": 1} | ({} if header["DATA"] == ["ascii"] else {"SIZE": n, "TYPE": n})
     wrong = [key for key, length in lengths.items() if len(header.get(key, [])) != length]
-    wrong += [key for key in ("COUNT", "POINTS", "SIZE") if not all(word.isdigit() for word in header.get(key, []))]
+    wrong += [key for key in ("COUNT", "POINTS", "SIZE") if not all(word.isdecimal() for word in header.get(key, []))]
     if n == 0 or wrong:
         raise FileFormatError(problem(name, "a PCD header with FIELDS, SIZE, TYPE, COUNT, POINTS and DATA that agree", " ".join(header)))
     return header, data[at:]
