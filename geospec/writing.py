@@ -18,13 +18,17 @@ def written_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A name beside ``path`` to write to, which takes the place of ``path`` when the block ends well.
 
     When it does not, what was written is removed, and an older file stays as it was. Each process and thread has a
-    name of its own.
+    name of its own. What the system refuses is an OSError that names ``path``.
     """
     path = Path(path)
     aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
     try:
         yield aside
         os.replace(aside, path)
+    except OSError as cause:
+        if cause.filename is None:
+            raise
+        raise type(cause)(cause.errno, cause.strerror, os.fspath(path)) from cause
     finally:
         aside.unlink(missing_ok=True)
 

@@ -34,6 +34,15 @@ def test_a_failure_leaves_what_was_there(tmp_path):
         path.write_text("older")
 
 
+def test_errors_name_the_file_that_was_asked_for(tmp_path):
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "absent" / "x.npz", tmp_path / "folder"):
+        with pytest.raises(OSError) as refusal:
+            write_npz(path, given=torch.zeros(1))
+        assert refusal.value.filename == str(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["folder"]
+
+
 def test_threads_do_not_share_a_name(tmp_path):
     names = []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from abc import ABC, abstractmethod
+from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -78,7 +79,10 @@ class Basis(nn.Module, ABC):
         header = {"geospec": "basis", "version": str(FORMAT_VERSION), "kind": self.kind, "options": json.dumps(self.options)}
         arrays = {name: value.detach().cpu().contiguous() for name, value in self._arrays().items()}
         with written_aside(path) as aside:
-            save_file(arrays, aside, metadata=header)
+            try:
+                save_file(arrays, aside, metadata=header)
+            except SafetensorError as cause:  # its word for what the system refuses: no folder, no space
+                raise OSError(f"cannot write {path}: {cause}") from cause
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -97,10 +101,14 @@ class Basis(nn.Module, ABC):
         made = _KINDS.get(header.get("kind", ""))
         if made is None or not issubclass(made, cls):
             raise FileFormatError(problem(str(path), f"a {cls.__name__}", f"a basis of kind {header.get('kind')!r}"))
-        return made(**arrays, options=json.loads(header["options"]))
+        try:
+            return made(**arrays, options=json.loads(header.get("options", "{}")))
+        except (TypeError, ValueError) as cause:  # arrays that the class does not know, lacks, or refuses
+            wanted = f"the arrays of a basis of kind {made.kind!r}"
+            raise FileFormatError(problem(str(path), wanted, ", ".join(arrays), str(cause))) from cause
 
     def _checked_k(self, k: int) -> int:
-        if not 1 <= k <= self.k:
+        if not isinstance(k, Integral) or not 1 <= k <= self.k:
             raise ArgumentError(problem("k", f"between 1 and the {self.k} modes at hand", k))
         return k
 

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from geospec import ArgumentError, ConvergenceError, LaplaceBasis, Mesh, ShapeError, laplacian
+from geospec import ArgumentError, ConvergenceError, FileFormatError, LaplaceBasis, Mesh, ShapeError, laplacian
 from geospec.bases import eigensolvers
 from geospec.bases.laplace import _signs
 from geospec.testing import BasisContract, bumpy_sphere, disjoint_union, grid, icosphere, permuted, sphere_cloud, torus
@@ -283,3 +284,21 @@ def test_area_by_weyl():
     mesh = bumpy_sphere(4)
     basis = LaplaceBasis.fit(mesh, 150)
     assert basis.eigenvalues[-1].item() == pytest.approx(4 * math.pi * 150 / mesh.area.item(), rel=0.1)
+
+
+def test_files_that_are_no_basis(tmp_path):
+    """Sound safetensors of the right kind, with arrays too few or too many."""
+    header = {"geospec": "basis", "version": "1", "kind": "laplace", "options": "{}"}
+    arrays = {"modes": torch.ones(2, 1), "measure": torch.ones(2), "eigenvalues": torch.zeros(1)}
+    for wrong in ({"modes": arrays["modes"]}, {**arrays, "faces": torch.zeros(1, 3)}, {**arrays, "measure": torch.ones(3)}):
+        save_file(wrong, tmp_path / "b.safetensors", metadata=header)
+        with pytest.raises(FileFormatError, match="wanted the arrays of a basis of kind 'laplace', got"):
+            LaplaceBasis.load(tmp_path / "b.safetensors")
+
+
+def test_a_basis_that_cannot_be_written(tmp_path):
+    basis = LaplaceBasis.fit(grid(3), 2)
+    with pytest.raises(OSError, match="cannot write .*absent/b.safetensors"):
+        basis.save(tmp_path / "absent" / "b.safetensors")
+    with pytest.raises(ArgumentError, match=r"k: wanted between 1 and the 2 modes at hand, got 1\.5"):
+        basis.truncate(1.5)
