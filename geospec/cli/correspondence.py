@@ -48,7 +48,8 @@ def read_truth(path: Path, source: Mesh | PointCloud, target: Mesh | PointCloud)
 
     Raises
     ------
-    FileFormatError, ArgumentError : as for landmarks; another number of lines than the target's file has vertices.
+    FileFormatError, ArgumentError : as for landmarks; another number of lines than the target's file has vertices; a source
+        with vertices of no face, to which no distance can be measured.
     """
     import torch
 
@@ -59,6 +60,11 @@ def read_truth(path: Path, source: Mesh | PointCloud, target: Mesh | PointCloud)
         raise ArgumentError(problem(str(path), f"a line for each of the target's {_file_size(target)} vertices", f"{len(rows)} lines"))
     truth = torch.tensor([numbers[0] for _, numbers in rows], dtype=torch.int64)
     _refuse_outside(path, [line for line, _ in rows], truth, -1, _file_size(source), "source")
+    faces = getattr(source, "faces", None)
+    isolated = 0 if faces is None else source.n_points - len(torch.unique(faces))
+    if isolated:
+        got = f"{isolated} vertices of no face"
+        raise ArgumentError(problem("--truth", "a source on which distances can be measured", got, "drop them with --repair unreferenced"))
     truth = point_map_from_file(truth, getattr(target, "vertex_map", None), getattr(source, "vertex_map", None))
     if not bool((truth >= 0).any()):
         raise ArgumentError(problem(str(path), "the source vertex of at least one target vertex", "none that is left after the repair"))
@@ -81,7 +87,7 @@ def _whole_numbers(path: Path, count: int) -> list[tuple[int, list[int]]]:
             numbers = [int(word) for word in words]
         except ValueError:
             numbers = []
-        if len(numbers) != count:
+        if len(numbers) != count or not all(abs(number) < 2**63 for number in numbers):
             raise FileFormatError(problem(f"{path}, line {line}", wanted, repr(text.strip())))
         rows.append((line, numbers))
     if not rows:

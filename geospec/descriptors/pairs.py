@@ -34,7 +34,8 @@ def paired_signatures(
     logs = [values.detach()[mask].log() for values, mask in spectra]
     low, high = max(float(x.min()) for x in logs), min(float(x.max()) for x in logs)
     if not low < high:
-        raise ArgumentError(problem("source_basis, target_basis", "spectra that overlap", f"from {low:.3g} to {high:.3g} in the logarithm"))
+        got = f"from {low:.3g} to {high:.3g} in the logarithm"
+        raise ArgumentError(problem("source_basis, target_basis", "spectra that overlap", got, "ask for more modes"))
     pairs = None if landmarks is None else torch.as_tensor(landmarks)
     if pairs is not None and (pairs.dim() != 2 or pairs.shape[1] != 2 or pairs.is_floating_point() or not len(pairs)):
         raise ArgumentError(problem("landmarks", "integer pairs (m, 2)", f"{tuple(pairs.shape)} {pairs.dtype}"))

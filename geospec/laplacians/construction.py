@@ -61,7 +61,7 @@ def _refuse_unreferenced(mesh: Mesh) -> None:
     used[mesh.faces.reshape(-1)] = True
     missing = int((~used).sum())
     if missing or not mesh.n_points:
-        drop = "drop them with geospec.repair(shape, steps=('unreferenced',))"
+        drop = "drop them with geospec.repair(shape, steps=('unreferenced',)) or --repair unreferenced"
         hint = drop if len(mesh.faces) else "points without faces are a PointCloud"
         raise ShapeError(problem("shape", "a face at every vertex", f"{missing} of {mesh.n_points} vertices in no face", hint))
 

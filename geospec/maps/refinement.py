@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Integral
+from operator import index
 from typing import Any
 
 import torch
@@ -193,7 +195,7 @@ def schedule(initial: Tensor, k_final: Size, k_start: Size | None, step: Size | 
         raise ArgumentError(problem("k_start", f"at most {(initial.shape[1], initial.shape[0])}, the size of initial", (k_s, k_t)))
     if not (1 <= k_s <= final[0] and 1 <= k_t <= final[1]):
         raise ArgumentError(problem("k_final", f"at least the start {(k_s, k_t)}", final))
-    if step != "auto" and (isinstance(step, str) or min(_pair(step)) < 0 or max(_pair(step)) < 1):
+    if step != "auto" and (isinstance(step, str) or not _is_size(step) or min(_pair(step)) < 0 or max(_pair(step)) < 1):
         raise ArgumentError(problem("step", "a positive number, a pair, or 'auto'", repr(step)))
     sizes = [(k_s, k_t)]
     while sizes[-1] != final:
@@ -260,7 +262,7 @@ def _samples(source: SampledBasis, target: SampledBasis, subsample: Subsample) -
         return source, target
     small = []
     for i, basis in enumerate((source, target)):
-        kept = farthest_points(basis, min(subsample, basis.n)) if isinstance(subsample, int) else subsample[i]
+        kept = subsample[i] if isinstance(subsample, tuple) else farthest_points(basis, min(subsample, basis.n))
         if len(kept) < basis.k:
             raise ArgumentError(problem("subsample", f"at least {basis.k} points, one for each mode", len(kept)))
         even = (basis.measure.sum() / len(kept)).expand(len(kept))
@@ -269,4 +271,9 @@ def _samples(source: SampledBasis, target: SampledBasis, subsample: Subsample) -
 
 
 def _pair(size: Size) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
+    return size if isinstance(size, tuple) else (index(size), index(size))
+
+
+def _is_size(value: object) -> bool:
+    """A whole number or a pair of them."""
+    return isinstance(value, Integral) or (isinstance(value, tuple) and len(value) == 2 and all(isinstance(n, Integral) for n in value))

@@ -77,6 +77,7 @@ def match(
     Source: Ovsjanikov et al. 2012; Melzi et al. 2019; Ren et al. 2018 and 2020.
     """
     _check(source, target, k, laplacian, descriptors)
+    k = int(k)  # NumPy's integers are taken too, but are no JSON
     used = [InUse.of(shape.to("cpu")) for shape in (source, target)]
     pairs = None if landmarks is None else _in_use_landmarks(landmarks, source, target, used)
     place = source.points.device if device is None else torch.device(device)
@@ -147,8 +148,13 @@ def _check(source: Shape, target: Shape, k: int, laplacian: str, descriptors: ob
             raise ArgumentError(problem(name, "a Mesh or a PointCloud", type(shape).__name__, "read files with geospec.load"))
         if shape.n_points == 0 or (isinstance(shape, Mesh) and len(shape.faces) == 0):
             raise ShapeError(problem(name, "a shape with points and, for a mesh, faces", repr(shape)))
+        if isinstance(shape, Mesh) and not float(shape.area.detach()) > 0:
+            raise ShapeError(problem(name, "a surface", "a mesh without area"))
         if k > shape.n_points:
             raise ArgumentError(problem("k", f"at most the {shape.n_points} points of the {name}", k, "ask for fewer modes"))
+    if source.points.dtype != target.points.dtype:
+        hint = "give both one float type with .to(dtype=...)"
+        raise ArgumentError(problem("target", f"the source's float type, {source.points.dtype}", target.points.dtype, hint))
     one_of("laplacian", laplacian, KINDS)
     if not isinstance(descriptors, tuple):
         one_of("descriptors", descriptors, PAIRED_KINDS)

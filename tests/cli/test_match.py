@@ -115,6 +115,7 @@ LANDMARKS = {
     "1 2 3\n": "line 1: wanted two vertex numbers, of the source and of the target, got '1 2 3'",
     "1 two\n": "line 1: wanted two vertex numbers",
     "1.5 2\n": "line 1: wanted two vertex numbers",
+    "1 99999999999999999999\n": "line 1: wanted two vertex numbers",
     "0 0\n# c\n162 3\n": "line 3: wanted a source vertex from 0 to 161, got 162; vertices are numbered from 0",
     "3 -1\n": "line 1: wanted a target vertex from 0 to 161, got -1",
 }
@@ -144,6 +145,17 @@ def test_files_of_landmarks_and_truth_that_do_not_read(run, shapes, tmp_path):
     assert "wanted a line for each of the target's 162 vertices, got 2 lines" in run(*pair, "--truth", tmp_path / "short.txt").error
     (tmp_path / "far.txt").write_text("162\n" * 162)
     assert "line 1: wanted a source vertex from -1 to 161, got 162" in run(*pair, "--truth", tmp_path / "far.txt").error
+
+
+def test_truth_needs_distances_to_every_vertex(run, shapes, tmp_path):
+    """Said before the match, not after it."""
+    lines = (shapes / "a.off").read_text().splitlines()
+    lines[1] = "163 " + lines[1].split(maxsplit=1)[1]
+    (tmp_path / "a.off").write_text("\n".join([*lines[:164], "9 9 9", *lines[164:]]))
+    words = ["match", tmp_path / "a.off", shapes / "b.ply", "-k", 20, "--truth", shapes / "truth.txt", "-q", "-o", tmp_path / "m.npz"]
+    assert "got 1 vertices of no face; drop them with --repair unreferenced" in run(*words).error
+    assert [path.name for path in tmp_path.iterdir()] == ["a.off"]
+    assert run(*words, "--repair", "unreferenced").code == 0
 
 
 def test_progress_is_silent_away_from_a_terminal(capsys):

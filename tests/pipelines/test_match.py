@@ -1,5 +1,6 @@
 """The whole path on generated creatures: exact truth, invariance, files' own order, refusals."""
 
+import json
 import math
 
 import numpy as np
@@ -76,8 +77,9 @@ def test_same_shape_gives_the_identity(pair):
 
 
 def test_few_modes(pair):
-    match = geospec.match(pair[0].mesh, pair[0].mesh, k=8)
+    match = geospec.match(pair[0].mesh, pair[0].mesh, k=np.int64(8))
     assert match.functional_map.shape == (8, 8)
+    assert json.loads(json.dumps(match.record))["options"]["k"] == 8
     assert error(match.target_to_source, torch.arange(pair[0].mesh.n_points), pair[0].mesh) < 2
 
 
@@ -178,6 +180,14 @@ def test_refusals(pair):
     both = Mesh(torch.cat([mesh.vertices, mesh.vertices + 9]), torch.cat([mesh.faces, mesh.faces + mesh.n_points]))
     with pytest.raises(ShapeError, match="source: wanted a shape in one piece, got 2 connected components; keep the largest"):
         geospec.match(both, mesh)
+    with pytest.raises(ShapeError, match="target: wanted a surface, got a mesh without area"):
+        geospec.match(mesh, Mesh(torch.arange(12.0, dtype=torch.float64).reshape(4, 3), [[0, 1, 2], [1, 2, 3]]), k=4)
+    with pytest.raises(ArgumentError, match="target: wanted the source's float type, torch.float64, got torch.float32"):
+        geospec.match(mesh, mesh.to(dtype=torch.float32))
+    with pytest.raises(ArgumentError, match="wanted spectra that overlap, .*; ask for more modes"):
+        geospec.match(mesh, mesh, k=2)
+    with pytest.raises(ArgumentError, match="step: wanted a positive number, a pair, or 'auto', got 2.5"):
+        geospec.match(mesh, mesh, k=8, step=2.5)
     with pytest.raises(ArgumentError, match="k: wanted an integer of at least 2, got 1"):
         geospec.match(mesh, mesh, k=1)
     for k in ("20", 20.0, True):
