@@ -111,7 +111,7 @@ class Page:
         text = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("page.html"))
         path = Path(path)
         with written_aside(path) as aside:
-            aside.write_text(text, encoding="utf-8")
+            aside.write_text(text, encoding="utf-8", errors="replace")  # a file's name may be no text
         return path
 
     def stage(self) -> str:

@@ -153,6 +153,12 @@ def test_nothing_a_user_names_becomes_markup(tmp_path, kind):
     assert EVIL in "".join(seen.words)  # and a reader still sees the name
 
 
+def test_a_name_that_is_no_text_is_shown_as_well_as_can_be(tmp_path):
+    """The name of a file may be any bytes; Python carries those that are no UTF-8 as lone surrogates."""
+    seen, _ = read(write("basis", tmp_path / "p.html", b"caf\xe9.off".decode("utf-8", "surrogateescape")))
+    assert "caf?.off" in "".join(seen.words)
+
+
 def test_json_holds_no_character_that_markup_could_use():
     text = safe_json({EVIL: [EVIL, "<!--<script>", "&lt;"]})
     assert not set("<>&") & set(text)
