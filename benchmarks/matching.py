@@ -1,7 +1,8 @@
 """The matching pipeline beside pyFM, stage by stage, in one run; and errors on real pairs.
 
-    python -m benchmarks.matching speed  SOURCE TARGET       # two meshes of about 5k vertices
-    python -m benchmarks.matching errors FOLDER [--every N]  # a collection with ground truth
+    python -m benchmarks.matching                             # speed and errors on the shipped pairs
+    python -m benchmarks.matching speed  SOURCE TARGET        # two meshes of about 5k vertices
+    python -m benchmarks.matching errors FOLDER [--every N]   # a collection with ground truth
 
 Both sides get the same meshes, the same number of modes and descriptors, and the same schedule of ZoomOut.
 Needs the extra ``bench`` (pyFM is ``pyfmaps`` on PyPI).
@@ -29,6 +30,7 @@ from geospec.descriptors import paired_signatures
 from .machine import describe
 
 K, K_FIT, N_DESCRIPTORS = 100, 20, 100
+SHIPPED = Path(__file__).resolve().parents[1] / "data"
 
 
 @dataclass
@@ -154,7 +156,7 @@ def errors(folder: Path, every: int, points: int, skip: set[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs = parser.add_subparsers(dest="verb")
     fast = verbs.add_parser("speed", help="seconds a stage, medians and ratios")
     fast.add_argument("source", type=Path)
     fast.add_argument("target", type=Path)
@@ -166,7 +168,10 @@ def main() -> None:
     right.add_argument("--skip", action="append", default=[], choices=sorted(METHODS), help="leave a method out")
     options = parser.parse_args()
     print(describe(("pyfmaps", "scipy", "numpy")))
-    if options.verb == "speed":
+    if options.verb is None:
+        speed(SHIPPED / "quadruped-a.ply", SHIPPED / "quadruped-b.ply", repeats=3)
+        errors(SHIPPED, every=1, points=500, skip=set())
+    elif options.verb == "speed":
         speed(options.source, options.target, options.repeats)
     else:
         errors(options.folder, options.every, options.points, set(options.skip))

@@ -69,6 +69,7 @@ std::tuple<Tensor, Tensor> spectral_nearest(const Tensor& queries_in, const Tens
   check_matrix(queries_in, "queries", -1);
   check_matrix(points_in, "points", queries_in.size(1));
   check_same_dtype(queries_in, "queries", points_in, "points");
+  check_same_device(queries_in, "queries", points_in, "points");
   STD_TORCH_CHECK(queries_in.size(1) > 0, "queries: wanted at least one column, got none");
   STD_TORCH_CHECK(points_in.size(0) > 0, "points: wanted at least one row, got none");
   const Tensor queries = torch::stable::contiguous(queries_in), points = torch::stable::contiguous(points_in);

@@ -90,8 +90,9 @@ def run(
     with voice.progress() as progress:
         found = geospec.match(*shapes, k=k, laplacian=laplacian, landmarks=pairs, cache=cache or None, device=place, progress=progress)
         seconds = time.perf_counter() - start
-        _write(found, true_map, (source.name, target.name), output, report, image, progress)
-    result = {"seconds": seconds, **_numbers(found, true_map)}
+        errors = _errors(found, true_map)
+        _write(found, errors, (source.name, target.name), output, report, image, progress)
+    result = {"seconds": seconds, **_numbers(found, errors)}
     _tell(voice, found, result)
     voice.wrote(output, report, image)
     if json:
@@ -99,16 +100,28 @@ def run(
         print_json({"source": source, "target": target, **result, "record": found.record, **written})
 
 
-def _numbers(found: Match, true_map: Tensor | None) -> dict[str, Any]:
+def _numbers(found: Match, errors: Tensor | None) -> dict[str, Any]:
     """Sizes, and where the truth is known the geodesic error, in hundredths of the root of the source's area."""
-    import geospec
-
     sizes = {"n_source": found.source.n_points, "n_target": found.target.n_points}
     numbers: dict[str, Any] = {**sizes, "functional_map": list(found.functional_map.shape)}
-    if true_map is not None:
-        errors = geospec.maps.geodesic_error(found.target_to_source, true_map, found.source)
-        numbers["error"] = {"mean": float(errors.mean()), "median": float(errors.median()), "points": len(errors)}
+    if errors is not None:
+        known = errors[errors.isfinite()]
+        numbers["error"] = {"mean": float(known.mean()), "median": float(known.median()), "points": len(known)}
     return numbers
+
+
+def _errors(found: Match, true_map: Tensor | None) -> Tensor | None:
+    """The geodesic error of each target vertex ``(n_t,)``, NaN where the truth is unknown or a vertex that no face uses."""
+    if true_map is None:
+        return None
+    import torch
+
+    import geospec
+
+    known = true_map >= 0
+    errors = torch.full(true_map.shape, float("nan"), dtype=found.confidence.dtype)
+    errors[known] = geospec.maps.geodesic_error(found.target_to_source, true_map, found.source).to(errors)
+    return torch.where(errors.isfinite(), errors, float("nan"))
 
 
 def _tell(voice: Voice, found: Match, result: dict[str, Any]) -> None:
@@ -126,7 +139,7 @@ def _tell(voice: Voice, found: Match, result: dict[str, Any]) -> None:
 
 def _write(
     found: Match,
-    true_map: Tensor | None,
+    errors: Tensor | None,
     names: tuple[str, str],
     output: Path | None,
     report: Path | None,
@@ -139,7 +152,7 @@ def _write(
         found.save(output)
     if report is not None:
         progress("report", 0, 0)
-        viz.match_report(found, report, ground_truth=true_map, names=names)
+        viz.match_report(found, report, error=errors, names=names)
     if image is not None:
         progress("image", 0, 0)
         viz.match_image(found, image)

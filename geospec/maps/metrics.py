@@ -82,6 +82,7 @@ def _normalised_distances(a: Tensor, b: Tensor, shape: Mesh | PointCloud, distan
     scale = 100 / shape.measure.sum().sqrt()
     if distances is not None:
         return distances[a, b] * scale
+    a, b = a.to(scale.device), b.to(scale.device)  # a map may have been made elsewhere than the shape
     result = shape.measure.new_zeros(len(a))
     apart = torch.nonzero(a != b)[:, 0]
     # Whichever side names fewer points serves as the sources.

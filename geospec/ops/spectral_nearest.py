@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..errors import ArgumentError, one_of, problem
 from . import library  # noqa: F401  (registers the ops)
-from .checks import check_floats
+from .checks import check_floats, check_same_device
 
 METHODS = ("auto", "tree", "brute")
 
@@ -44,6 +44,7 @@ def spectral_nearest(queries: Tensor, points: Tensor, method: str = "auto") -> t
     """
     check_floats("queries", queries)
     check_floats("points", points)
+    check_same_device("points", points, "queries", queries)
     if points.dtype != queries.dtype:
         raise ArgumentError(problem("points", f"the type of queries, {queries.dtype}", points.dtype))
     if points.shape[1] != queries.shape[1]:

@@ -182,6 +182,8 @@ def test_python_face_names_what_is_wrong():
         ops.spectral_nearest(queries.numpy(), points)
     with pytest.raises(ArgumentError, match=r"points: wanted shape \(n, d\), got \(3,\)"):
         ops.spectral_nearest(queries, points[0])
+    with pytest.raises(ArgumentError, match="points: wanted the device of queries, cpu, got meta; move it"):
+        ops.spectral_nearest(torch.zeros(2, 3), torch.zeros(2, 3, device="meta"))
     with pytest.raises(ArgumentError, match="points: wanted as many columns as queries, 3, got 2"):
         ops.spectral_nearest(queries, points[:, :2])
     with pytest.raises(ArgumentError, match="points: wanted the type of queries, torch.float32, got torch.float64"):
