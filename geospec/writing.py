@@ -26,7 +26,8 @@ def written_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield aside
         os.replace(aside, path)
     except OSError as cause:
-        if cause.filename is None:
+        named = None if cause.filename is None else os.fspath(cause.filename)
+        if cause.errno is None or named not in (None, os.fspath(aside)):
             raise
         raise type(cause)(cause.errno, cause.strerror, os.fspath(path)) from cause
     finally:

@@ -1,5 +1,6 @@
 """Files appear whole or not at all, whoever writes them."""
 
+import errno
 import threading
 
 import numpy as np
@@ -34,12 +35,24 @@ def test_a_failure_leaves_what_was_there(tmp_path):
         path.write_text("older")
 
 
+def disk_full(path):
+    with written_aside(path) as aside:
+        aside.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")  # as the system says it to who writes, without a name
+
+
 def test_errors_name_the_file_that_was_asked_for(tmp_path):
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "absent" / "x.npz", tmp_path / "folder"):
         with pytest.raises(OSError) as refusal:
             write_npz(path, given=torch.zeros(1))
         assert refusal.value.filename == str(path)
+    with pytest.raises(OSError, match="No space left") as refusal:
+        disk_full(tmp_path / "x.txt")
+    assert refusal.value.filename == str(tmp_path / "x.txt")
+    with pytest.raises(FileNotFoundError) as refusal, written_aside(tmp_path / "x.txt"):
+        (tmp_path / "another").read_text()
+    assert refusal.value.filename == str(tmp_path / "another")
     assert [file.name for file in tmp_path.iterdir()] == ["folder"]
 
 

@@ -115,7 +115,8 @@ def test_no_partial_file_when_writing_fails(run, shapes, tmp_path, monkeypatch):
 
     (tmp_path / "x.npz").write_bytes(b"older")
     monkeypatch.setattr("numpy.savez_compressed", half)
-    assert run("basis", shapes / "a.off", "-k", 3, "-o", tmp_path / "x.npz", "-q").error == "error: No space left on device"
+    error = run("basis", shapes / "a.off", "-k", 3, "-o", tmp_path / "x.npz", "-q").error
+    assert error == f"error: {tmp_path / 'x.npz'}: No space left on device"
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("x.npz", b"older")]
 
 
