@@ -5,6 +5,8 @@ from pathlib import Path
 
 # Small products are faster on one thread, and threads that spin for a core that another worker holds cost tenfold.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Processes that tests start must find the installed package, not the checkout that they start in, which is not built.
+os.environ.setdefault("PYTHONSAFEPATH", "1")
 
 import pytest
 import torch
