@@ -14,8 +14,8 @@ try:
     importlib.import_module("geospec._C")
 except ImportError as cause:
     raise ImportError(
-        f"geospec's compiled kernels did not load ({cause}); install with a C++ compiler at hand (pip install -c constraints.txt .), and if "
-        "you stand in the source checkout, leave it or install with -e: Python takes the folder it starts in for the package"
+        f"geospec's compiled kernels did not load ({cause}); install with a C++ compiler at hand (pip install -c constraints.txt .), and "
+        "if you stand in the source checkout, leave it or install with -e: Python takes the folder it starts in for the package"
     ) from cause
 
 if torch.version.cuda is None:
