@@ -48,12 +48,18 @@ class Laplacian:
         return torch.from_numpy(connected_components(stiffness, directed=False)[1]).long()
 
     def to_scipy(self):
-        """``(stiffness, mass)`` as SciPy CSR matrices, both ``(n, n)``, values copied to float64 on the CPU."""
+        """``(stiffness, mass)`` as SciPy CSR matrices, both ``(n, n)``, values copied to float64 on the CPU.
+
+        The rows of a float32 stiffness sum to zero in float32 only, which can leave it an eigenvalue below zero. Its diagonal
+        is taken anew, so that they do in float64.
+        """
         import scipy.sparse
 
         s = self.stiffness.detach().cpu()
         arrays = (s.values().double().numpy(), s.col_indices().numpy(), s.crow_indices().numpy())
         stiffness = scipy.sparse.csr_matrix(arrays, shape=tuple(s.shape), copy=True)
+        if s.values().dtype == torch.float32:
+            stiffness = (stiffness - scipy.sparse.diags(stiffness.sum(axis=1).A1)).tocsr()
         return stiffness, scipy.sparse.diags(self.mass.detach().cpu().double().numpy()).tocsr()
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Laplacian:

@@ -195,11 +195,14 @@ def test_conversions():
     stiffness, mass = operator.to_scipy()
     np.testing.assert_array_equal(stiffness.toarray(), dense(operator).numpy())
     np.testing.assert_array_equal(mass.diagonal(), operator.mass.numpy())
+    stiffness_before = stiffness.toarray()
     stiffness.data[:] = 7
     np.testing.assert_array_equal(operator.to_scipy()[0].toarray(), dense(operator).numpy())
     single = operator.to(dtype=torch.float32)
     assert single.mass.dtype == single.stiffness.dtype == torch.float32
     assert "48 points" in repr(operator)
+    np.testing.assert_allclose(single.to_scipy()[0].toarray(), stiffness_before, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(single.to_scipy()[0].sum(axis=1), 0, rtol=0, atol=1e-14)
 
 
 def test_components_are_found_without_touching_the_operator():
