@@ -38,7 +38,7 @@ def run(
         typer.Option("--image", rich_help_panel=options.OUTPUT, show_default=False, help="Both shapes in matching colours, .png."),
     ] = None,
     json: options.Json = False,
-    k: Annotated[int, typer.Option("-k", "--k", min=2, rich_help_panel=options.METHOD, help="Modes of the final functional map.")] = 100,
+    k: Annotated[int, typer.Option("-k", "--k", min=3, rich_help_panel=options.METHOD, help="Modes of the final functional map.")] = 100,
     laplacian: options.Kind = "robust",
     landmarks: Annotated[
         Path | None,

@@ -54,7 +54,7 @@ def match(
     ----------
     source, target : meshes or point clouds, in any units and poses, each in one piece. Vertices that no face uses take
         the image of the nearest vertex in use, with confidence 0.
-    k : modes of the final functional map, at least 2, at most the points of either shape. From 20 on the first map is the
+    k : modes of the final functional map, at least 3, at most the points of either shape. From 20 on the first map is the
         best of many hypotheses; below, there is only the least-squares map of the descriptors.
     laplacian : construction of the Laplacian, see :func:`geospec.laplacian`.
     descriptors : ``"wks"``, ``"hks"``, or the caller's own functions ``((n_s, q), (n_t, q))`` that correspond column by column.
@@ -141,8 +141,8 @@ class _Watch:
 
 
 def _check(source: Shape, target: Shape, k: int, laplacian: str, descriptors: object) -> None:
-    if not isinstance(k, Integral) or isinstance(k, bool) or k < 2:
-        raise ArgumentError(problem("k", "an integer of at least 2", repr(k)))
+    if not isinstance(k, Integral) or isinstance(k, bool) or k < 3:
+        raise ArgumentError(problem("k", "an integer of at least 3", repr(k)))
     for name, shape in (("source", source), ("target", target)):
         if not isinstance(shape, Mesh | PointCloud):
             raise ArgumentError(problem(name, "a Mesh or a PointCloud", type(shape).__name__, "read files with geospec.load"))
