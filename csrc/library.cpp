@@ -17,6 +17,17 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   m.def(
       "assemble_stiffness_backward(Tensor grad_values, Tensor grad_mass, Tensor faces, Tensor crow, Tensor col) -> "
       "(Tensor, Tensor)");
+  // Fill and layout of the factor L D L^T of a symmetric pattern eliminated in a given order: final order, then by
+  // supernode first column, offsets of its rows, rows, offset of its panel, parent.
+  m.def("ldl_analyze(Tensor crow, Tensor col, Tensor order) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
+  // The factor's panels and pivots (n,).
+  m.def(
+      "ldl_factor(Tensor values, Tensor crow, Tensor col, Tensor order, Tensor first, Tensor row_begin, Tensor rows, "
+      "Tensor panel_begin, Tensor parent) -> (Tensor, Tensor)");
+  // Solutions for right-hand sides (n, c), or (c, n) where the rows are the vectors.
+  m.def(
+      "ldl_solve(Tensor panels, Tensor pivots, Tensor order, Tensor first, Tensor row_begin, Tensor rows, Tensor "
+      "panel_begin, Tensor parent, Tensor right, bool rows_are_vectors=False) -> Tensor");
   // Per query the distance (q,) to the nearest point, and its index (q,).
   m.def("spectral_nearest(Tensor queries, Tensor points, str method=\"auto\") -> (Tensor, Tensor)");
 }

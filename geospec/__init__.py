@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import bases, datasets, descriptors, geodesics, laplacians, maps, ops, pipelines, shapes, testing, viz
-    from .bases import Basis, LaplaceBasis, SampledBasis
+    from .bases import Basis, Eigenpairs, LaplaceBasis, SampledBasis, eigenpairs
     from .errors import ArgumentError, ConvergenceError, FileFormatError, GeospecError, MissingDependencyError, ShapeError
     from .geodesics import geodesic_distances
     from .laplacians import Laplacian, laplacian
@@ -28,6 +28,7 @@ _HOME = {
     "ArgumentError": "errors",
     "Basis": "bases",
     "ConvergenceError": "errors",
+    "Eigenpairs": "bases",
     "FileFormatError": "errors",
     "GeospecError": "errors",
     "LaplaceBasis": "bases",
@@ -38,6 +39,7 @@ _HOME = {
     "PointCloud": "shapes",
     "SampledBasis": "bases",
     "ShapeError": "errors",
+    "eigenpairs": "bases",
     "geodesic_distances": "geodesics",
     "laplacian": "laplacians",
     "load": "shapes",
@@ -51,6 +53,7 @@ __all__ = [
     "ArgumentError",
     "Basis",
     "ConvergenceError",
+    "Eigenpairs",
     "FileFormatError",
     "GeospecError",
     "LaplaceBasis",
@@ -64,6 +67,7 @@ __all__ = [
     "bases",
     "datasets",
     "descriptors",
+    "eigenpairs",
     "geodesic_distances",
     "geodesics",
     "laplacian",

@@ -1,199 +1,299 @@
-"""The smallest eigenpairs of ``S phi = lambda M phi``: block Krylov iteration on the inverse, or dense.
-
-The inverse ``B = D (S + s M)^-1 D`` with ``D = M^(1/2)`` is symmetric, and its largest eigenvalues
-``theta = 1 / (lambda + s)`` are the wanted ones. Blocks share one triangular solve and turn the
-vector work into matrix products, which is where a one-vector Lanczos iteration spends its time.
-"""
+"""The smallest eigenpairs of ``S x = lambda M x``: one entrance, three solvers, residuals always told."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
-import numpy.typing as npt
+import torch
+from torch import Tensor
 
-from ..errors import ConvergenceError
+from ..errors import ArgumentError, ConvergenceError, one_of, problem
+from ..factor import symmetric_csr
+from .krylov import Found, Pencil, Window, just_above, lowest, residuals, rounding
 
-Array = npt.NDArray[np.float64]
+if TYPE_CHECKING:
+    import scipy.sparse
 
-#: Largest accepted ``|B y - theta y| / theta``; eigenvalues are then right to about its square over the relative gap.
-TOLERANCE = 1e-10
+    Matrix = scipy.sparse.spmatrix | Tensor
+
+SOLVERS = ("auto", "krylov", "chebyshev", "dense")
+#: Points up to which a dense matrix is as quick as any.
+DENSE = 400
+#: Residuals asked for: eigenvalues are right to about the square of it over the relative gap.
+TOLERANCE = 1e-8
+Progress = Callable[[str, int, int], None]
 
 
-def smallest_eigenpairs(stiffness, mass: Array, k: int) -> tuple[Array, Array, Array]:
-    """The ``k`` smallest eigenpairs, with multiplicity, of a positive semi-definite pencil.
+@dataclass(frozen=True, eq=False)
+class Eigenpairs:
+    """The smallest eigenpairs, ascending: arrays where arrays were given, tensors where tensors were.
 
-    Components that the stiffness does not connect are solved one by one and merged, so the zeros of
-    a shape in pieces are all found.
+    ``values (k,)``, ``vectors (n, k)`` with ``vectors^T M vectors = I``, both float64; ``residuals (k,)``:
+    ``|S x - lambda M x|`` in the norm of ``M^-1``, relative to ``lambda`` plus the scale of the first non-zero eigenvalue.
+    ``report`` says what was done: ``solver``, ``components``, ``counted`` (whether inertia certifies that no eigenvalue was
+    missed), sizes and counts of the solver.
+    """
+
+    values: Any
+    vectors: Any
+    residuals: Any
+    report: dict[str, Any]
+
+
+def eigenpairs(
+    stiffness: Matrix,
+    mass: Matrix | np.ndarray | None = None,
+    k: int | None = None,
+    *,
+    window: tuple[float, float] | None = None,
+    solver: str = "auto",
+    tolerance: float = TOLERANCE,
+    start: Any = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Eigenpairs:
+    """The ``k`` smallest eigenpairs of ``S x = lambda M x``, with multiplicity, or all in a window.
 
     Parameters
     ----------
-    stiffness : SciPy sparse matrix (n, n), symmetric positive semi-definite, float64.
-    mass : (n,) positive diagonal.
-    k : between 1 and n.
-
-    Returns
-    -------
-    values (k,) ascending, non-negative; vectors (n, k) with ``vectors^T M vectors = I``; residuals
-    (k,): ``|S phi - lambda M phi|`` in the norm of ``M^-1``, relative to ``lambda`` plus the scale
-    ``s`` of the first non-zero eigenvalue.
+    stiffness : SciPy sparse or torch CSR ``(n, n)``, symmetric positive semi-definite (up to rounding).
+    mass : positive ``(n,)`` vector or diagonal matrix, a sparse symmetric positive definite matrix (consistent mass), or ``None``
+        for the identity.
+    k : from 1 to n. window : ``(low, high)`` for all eigenvalues ``low <= lambda < high`` instead.
+    solver : ``"krylov"`` is block Lanczos over a sparse ``L D L^T`` on the CPU, see :mod:`geospec.bases.krylov`;
+        ``"chebyshev"`` needs no factorisation and stays on the device of the stiffness, see :mod:`geospec.bases.chebyshev`;
+        ``"dense"`` is LAPACK. ``"auto"`` is dense up to 400 points or where ``k`` is a fifth of them, else Chebyshev for a stiffness on
+        a GPU, else Krylov.
+    tolerance : largest accepted residual. Where rounding in ``S x`` alone exceeds it (slivers, tiny masses), that is accepted.
+    start : vectors ``(n, j)``, or an earlier :class:`Eigenpairs`, that help. Pairs among them that are within tolerance and complete
+        from the smallest on (counted by inertia) are kept as they are, so that fifty more modes cost fifty; others
+        give the iteration a better first block.
+    seed : of the random first block. progress : called as ``progress("modes", done, k)``.
 
     Raises
     ------
-    ConvergenceError : residuals stay above what rounding explains.
+    ArgumentError : matrices that are not square, symmetric, finite; mass not positive; ``k`` out of range.
+    ConvergenceError : residuals are not met, or the stiffness is indefinite. Unconverged pairs are never returned.
 
     Notes
     -----
-    Deterministic. Cost on a surface: one sparse factorisation, about ``4 k`` solves, ``O(n k^2)``. Runs on one
-    core: the products are thin, and threads of BLAS that spin for a busy second core cost ten times the gain.
+    Components that the matrices do not connect are solved one by one and merged. Cost of ``"krylov"`` on a surface: three
+    factorisations, about ``3 k`` solves, ``13 n k^2`` flops and ``28 n k`` bytes for one window (up to 600 modes); beyond, windows of 300
+    modes side by side make it linear in ``k``. Deterministic for a seed and number of threads.
     """
-    from scipy.sparse.csgraph import connected_components
-    from threadpoolctl import threadpool_limits
-
-    stiffness = stiffness.tocsr()
-    n_components, label = connected_components(stiffness, directed=False)
-    with threadpool_limits(1, user_api="blas"):
-        if n_components == 1:
-            values, vectors = _connected(stiffness, mass, k)
+    one_of("solver", solver, SOLVERS)
+    if not (isinstance(tolerance, float | int) and 0 < tolerance < 1):
+        raise ArgumentError(problem("tolerance", "a number between 0 and 1", repr(tolerance)))
+    crow, col, values, weights = _checked(stiffness, mass)
+    n = len(crow) - 1
+    if (k is None) == (window is None):
+        raise ArgumentError(problem("k", "either k or a window", f"k = {k}, window = {window}"))
+    device = stiffness.device if isinstance(stiffness, Tensor) else torch.device("cpu")
+    if window is None and (not isinstance(k, Integral) or isinstance(k, bool) or not 1 <= k <= n):
+        raise ArgumentError(problem("k", f"an integer from 1 to the {n} points", repr(k)))
+    pencil, random = Pencil(crow, col, values, weights), torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        if not pencil.lumped and pencil.mass_factor.negative:
+            raise ArgumentError(problem("mass", "a positive definite matrix", f"{pencil.mass_factor.negative} negative eigenvalues"))
+        guess = None if start is None else pencil.scaled(_start(start, n))
+        if window is not None:
+            found = _window(pencil, window, tolerance, random)
         else:
-            values, vectors = _merged(stiffness, mass, k, [np.flatnonzero(label == c) for c in range(n_components)])
-    return values, vectors, _checked_residuals(stiffness, mass, values, vectors)
+            if solver == "auto" and device.type != "cpu" and n > DENSE:
+                solver = "chebyshev"
+            found = _by_component(pencil, int(k), solver, tolerance, random, guess, progress)
+        found.vectors = pencil.unscaled(found.vectors)
+    results = (found.values, found.vectors, found.residuals)
+    if isinstance(stiffness, Tensor):
+        results = tuple(r.to(device) for r in results)
+    else:
+        results = tuple(r.numpy() for r in results)
+    return Eigenpairs(*results, {"n": n, "k": len(found.values), "tolerance": tolerance, **found.record})
 
 
-def _merged(stiffness, mass: Array, k: int, components: list[npt.NDArray[np.int64]]) -> tuple[Array, Array]:
-    """Solve each component for just as many modes as it has among the first ``k`` of all."""
-    components.sort(key=lambda members: -mass[members].sum())  # equal eigenvalues: larger piece first
-    total = mass.sum()
-    wanted = [min(len(c), 1 + int(1.1 * k * mass[c].sum() / total)) for c in components]  # Weyl's law
-    solved: dict[int, tuple[Array, Array]] = {}
+def _checked(stiffness: Matrix, mass: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """CSR arrays, float64 on the CPU, and the mass as a diagonal ``(n,)`` or as values on the same pattern."""
+    import scipy.sparse
+
+    crow, col, values = symmetric_csr("stiffness", stiffness)
+    n = len(crow) - 1
+    sparse = scipy.sparse.issparse(mass) or (isinstance(mass, Tensor) and mass.layout != torch.strided)
+    if not sparse:
+        given = torch.ones(n) if mass is None else torch.as_tensor(mass).detach().cpu()
+        if given.shape != (n,) or given.is_complex():
+            raise ArgumentError(problem("mass", f"a real vector ({n},) or a sparse matrix ({n}, {n})", tuple(given.shape)))
+        diagonal = given.double()
+    else:
+        entries = symmetric_csr("mass", mass)
+        if len(entries[0]) != n + 1:
+            raise ArgumentError(problem("mass", f"shape ({n}, {n}), that of the stiffness", (len(entries[0]) - 1,) * 2))
+        parts = [scipy.sparse.csr_matrix((v.numpy(), c.numpy(), r.numpy()), (n, n)) for r, c, v in ((crow, col, values), entries)]
+        diagonal = torch.from_numpy(parts[1].diagonal())
+    if not bool((diagonal > 0).all() & torch.isfinite(diagonal).all()):
+        bad = int((~((diagonal > 0) & torch.isfinite(diagonal))).sum())
+        raise ArgumentError(problem("mass", "positive finite weights", f"{bad} of {n} that are not", "drop vertices without area"))
+    if not sparse or int((parts[1].data != 0).sum()) == n:
+        return crow, col, values, diagonal
+    # Both on the union of their patterns.
+    ones = [scipy.sparse.csr_matrix((np.ones(len(p.data)), p.indices, p.indptr), (n, n)) for p in parts]
+    union = (ones[0] + ones[1]).tocsr()
+    union.sort_indices()
+    rows = np.repeat(np.arange(n), np.diff(union.indptr))
+    on_union = [torch.from_numpy(np.asarray(p[rows, union.indices]).ravel()) for p in parts]
+    return torch.from_numpy(union.indptr.astype(np.int64)), torch.from_numpy(union.indices.astype(np.int64)), *on_union
+
+
+def _start(start: Any, n: int) -> Tensor:
+    vectors = torch.as_tensor(start.vectors if isinstance(start, Eigenpairs) else start).detach().cpu().double()
+    if vectors.dim() != 2 or len(vectors) != n or not 1 <= vectors.shape[1] <= n or not bool(torch.isfinite(vectors).all()):
+        raise ArgumentError(problem("start", f"finite vectors ({n}, j)", tuple(vectors.shape)))
+    return vectors
+
+
+def _by_component(
+    pencil: Pencil, k: int, solver: str, tolerance: float, random: torch.Generator, guess: Tensor | None, progress: Progress | None
+) -> Found:
+    """Solve each component for just as many modes as it has among the first ``k`` of all, and merge."""
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    linked = pencil.values != 0 if pencil.lumped else (pencil.values != 0) | (pencil.mass != 0)
+    graph = csr_matrix((linked.numpy(), pencil.col.numpy(), pencil.crow.numpy()), shape=(pencil.n, pencil.n))
+    graph.eliminate_zeros()
+    n_components, label = connected_components(graph, directed=False)
+    if n_components == 1:
+        found = _connected(pencil, k, solver, tolerance, random, guess, progress)
+        found.record["components"] = 1
+        return found
+    members = [torch.from_numpy(m) for m in np.split(np.argsort(label, kind="stable"), np.cumsum(np.bincount(label))[:-1])]
+    weight = pencil.mass if pencil.lumped else pencil.mass[pencil.pattern.diagonal]
+    members.sort(key=lambda m: -float(weight[m].sum()))  # equal eigenvalues: larger piece first
+    pieces = [_piece(pencil, m) for m in members]
+    total = float(weight.sum())
+    wanted = [min(len(m), 1 + int(1.1 * k * float(weight[m].sum()) / total)) for m in members]  # Weyl's law
+    solved: dict[int, Found] = {}
     while True:
-        for i, members in enumerate(components):
-            if i not in solved or len(solved[i][0]) < wanted[i]:
-                solved[i] = _connected(stiffness[members][:, members], mass[members], wanted[i])
-        pairs = [solved[i] for i in range(len(components))]
-        values = np.concatenate([pair[0] for pair in pairs])
-        last = np.sort(values)[k - 1] if len(values) >= k else np.inf
-        short = [i for i, c in enumerate(components) if wanted[i] < len(c) and pairs[i][0][-1] < last]
+        for i, (piece, inside) in enumerate(zip(pieces, members, strict=True)):
+            if i not in solved or len(solved[i].values) < wanted[i]:
+                part = None if guess is None else guess[inside]
+                solved[i] = _connected(piece, wanted[i], solver, tolerance, random, part, None)
+        parts = [solved[i] for i in range(len(members))]
+        merged = torch.cat([part.values for part in parts])
+        last = float(merged.sort().values[k - 1]) if len(merged) >= k else float("inf")
+        short = [i for i, m in enumerate(members) if wanted[i] < len(m) and float(parts[i].values[-1]) < last]
         if not short:
             break
         for i in short:
-            wanted[i] = min(len(components[i]), 2 * wanted[i] + 4)
-    owner = np.repeat(np.arange(len(components)), wanted)
-    column = np.concatenate([np.arange(count) for count in wanted])
-    order = np.argsort(values, kind="stable")[:k]
-    vectors = np.zeros((len(mass), k))
-    for j, chosen in enumerate(order):
-        vectors[components[owner[chosen]], j] = pairs[owner[chosen]][1][:, column[chosen]]
-    return values[order], vectors
+            wanted[i] = min(len(members[i]), 2 * wanted[i] + 4)
+    order = torch.argsort(merged, stable=True)[:k]
+    owner = torch.repeat_interleave(torch.arange(len(parts)), torch.tensor([len(part.values) for part in parts]))
+    column = torch.cat([torch.arange(len(part.values)) for part in parts])
+    vectors = torch.zeros(pencil.n, k, dtype=torch.float64)
+    for i, (part, inside) in enumerate(zip(parts, members, strict=True)):
+        to = (owner[order] == i).nonzero()[:, 0]
+        vectors[inside[:, None], to] = part.vectors[:, column[order[to]]]
+    largest = max(parts, key=lambda part: len(part.vectors))
+    record = {**largest.record, "components": n_components, "counted": all(part.record["counted"] for part in parts)}
+    return Found(merged[order], vectors, residuals(pencil, merged[order], vectors), record)
 
 
-def _connected(stiffness, mass: Array, k: int) -> tuple[Array, Array]:
-    """Dense where the matrix is small or most of its spectrum is wanted, Krylov otherwise."""
-    n = len(mass)
-    root = np.sqrt(mass)
-    if n <= 400 or k > n // 5:
-        from scipy.linalg import eigh
+def _piece(pencil: Pencil, members: Tensor) -> Pencil:
+    from scipy.sparse import csr_matrix
 
-        dense = stiffness.toarray() / root[:, None] / root
-        values, vectors = eigh((dense + dense.T) / 2, subset_by_index=[0, k - 1])
+    arrays = (np.arange(len(pencil.col)), pencil.col.numpy(), pencil.crow.numpy())
+    # Positions of the entries, counted from one so that the first is stored too.
+    part = csr_matrix((arrays[0] + 1, *arrays[1:]), shape=(pencil.n, pencil.n))[members.numpy()][:, members.numpy()]
+    part.sort_indices()
+    entries = torch.from_numpy(part.data - 1)
+    mass = pencil.mass[members] if pencil.lumped else pencil.mass[entries]
+    return Pencil(torch.from_numpy(part.indptr).long(), torch.from_numpy(part.indices).long(), pencil.values[entries], mass)
+
+
+def _connected(
+    pencil: Pencil, k: int, solver: str, tolerance: float, random: torch.Generator, guess: Tensor | None, progress: Progress | None
+) -> Found:
+    n = pencil.n
+    if solver == "dense" or n <= DENSE or (k > n // 5 and n <= 8000):
+        return _dense(pencil, k, tolerance)
+    known = None if guess is None else _certified(pencil, guess, tolerance)
+    if known is not None and len(known.values) >= k:
+        found = Found(known.values[:k], known.vectors[:, :k], known.residuals[:k], {"kept": k, "solves": 0, "space": 0, "windows": 0})
     else:
-        values, vectors = _block_krylov(stiffness, root, k)
-    return values.clip(min=0), vectors / root[:, None]  # rounding may leave the zero slightly negative
-
-
-def _shift(stiffness, mass: Array) -> float:
-    """The scale of the first non-zero eigenvalue: 7 / area on a regular mesh; free of outliers."""
-    return float(np.median(stiffness.diagonal()) / mass.sum()) or float(stiffness.diagonal().max(initial=0) / mass.sum()) or 1.0
-
-
-def _block_krylov(stiffness, root: Array, k: int) -> tuple[Array, Array]:
-    """Block Lanczos with full reorthogonalisation on ``s B``; eigenvectors of ``D^-1 S D^-1``.
-
-    A block finds no more copies of a multiple eigenvalue than it has columns. So once all is
-    converged, random columns widen the block, and the result counts when it survives them.
-    """
-    from scipy.linalg import eigh
-    from scipy.sparse import diags
-    from scipy.sparse.linalg import splu
-
-    n, shift = len(root), _shift(stiffness, root**2)
-    shifted = (stiffness + diags(shift * root**2)).tocsc()
-    try:
-        factor = splu(shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-    except RuntimeError as cause:  # SuperLU's word for a singular matrix
+        found = lowest(pencil, k, tolerance, random, known=known, guess=guess, progress=progress)
+        found.record["kept"] = 0 if known is None else len(known.values)
+    if float(found.values[0]) < -1e-6 * pencil.scale:
         raise ConvergenceError(
-            f"eigenpairs of {n} points: the shifted stiffness does not factor ({cause}); is it semi-definite?"
-        ) from cause
-    scale = np.sqrt(shift) * root[:, None]
-    random = np.random.default_rng(0)
-    width = int(np.clip(k // 12, 4, 32))
-    limit = min(n, 12 * k + 40 * width)
-    space = np.empty((n, limit), order="F")  # pages are touched only as the space grows
-    projected = np.zeros((limit, limit))
-    block = random.standard_normal((n, width))
-    block[:, 0] = root / np.linalg.norm(root)  # the constant function: exact from the start on a closed component
-    following, coupling = _orthonormalise(block, space[:, :0], random)
-    before, start, stop, check, survivor = 0, 0, 0, 2 * k + 8 * width, np.zeros(k)
-    while True:
-        before, start, stop = start, stop, stop + following.shape[1]
-        space[:, start:stop] = following
-        projected[start:stop, before:start] = coupling[:, : start - before]
-        projected[before:start, start:stop] = coupling[:, : start - before].T
-        image = scale * factor.solve(scale * following)
-        local = space[:, before:stop].T @ image
-        image -= space[:, before:stop] @ local
-        projected[start:stop, start:stop] = (local[start - before :] + local[start - before :].T) / 2
-        following, coupling = _orthonormalise(image, space[:, :stop], random)
-        if stop < check and stop + 2 * width < limit:
-            continue
-        theta, ritz = eigh(projected[:stop, :stop], subset_by_index=[stop - k, stop - 1])
-        error = np.linalg.norm(coupling @ ritz[start:], axis=0) / theta
-        converged = error.max() <= TOLERANCE
-        if converged and (stop == n or np.allclose(theta, survivor, rtol=1e-8, atol=0)):
-            return shift * (1 / theta[::-1] - 1), space[:, :stop] @ ritz[:, ::-1]
-        if converged:
-            survivor = theta
-            fresh, _ = _orthonormalise(random.standard_normal((n, width)), np.hstack([space[:, :stop], following]), random)
-            following = np.hstack([following, fresh])
-            coupling = np.vstack([coupling, np.zeros((fresh.shape[1], coupling.shape[1]))])
-        check = stop + 3 * following.shape[1] if converged else int(1.1 * stop) + width
-        if stop + following.shape[1] > limit:
-            raise ConvergenceError(
-                f"{k} eigenpairs of {n} points: {int((error > TOLERANCE).sum())} not converged in a space of {stop}, worst relative "
-                f"residual {error.max():.1e}, wanted {TOLERANCE:.0e}; look at the shape's report for degenerate faces"
-            )
-
-
-def _orthonormalise(block: Array, space: Array, random: np.random.Generator) -> tuple[Array, Array]:
-    """``(Q, R)`` with ``block = Q R`` up to the span of ``space``, and ``Q`` orthonormal also to ``space``.
-
-    Columns that vanish (an invariant subspace is found) are replaced by random ones with zero rows in ``R``;
-    ``Q`` is narrower than the block only where ``space`` leaves no more room.
-    """
-    room = min(block.shape[1], len(block) - space.shape[1])
-    coupling = np.eye(block.shape[1])
-    for first in (True, False):  # the second turn repairs what rounding left of the first
-        if not first:
-            block -= space @ (space.T @ block)
-        _, rotation = np.linalg.eigh(block.T @ block)
-        rotation = rotation[:, : -room - 1 : -1]  # descending norms
-        block = block @ rotation
-        norms = np.linalg.norm(block, axis=0)
-        coupling = norms[:, None] * (rotation.T @ coupling)
-        lost = norms < 1e-14  # the operator has norm one
-        block[:, lost] = random.standard_normal((len(block), int(lost.sum())))
-        block /= np.where(lost, np.sqrt(len(block)), norms)
-    return block, coupling
-
-
-def _checked_residuals(stiffness, mass: Array, values: Array, vectors: Array) -> Array:
-    """Residuals of the pencil itself, refused where they exceed what rounding in ``S`` explains."""
-    shift = _shift(stiffness, mass)
-    difference = (stiffness @ vectors - mass[:, None] * vectors * values) / np.sqrt(mass)[:, None]
-    residuals = np.linalg.norm(difference, axis=0) / (values + shift)
-    rounding = 1e-12 * (stiffness.diagonal() / mass).max() / (values + shift)
-    if not (residuals <= 1e-6 + rounding).all():
-        worst = int(np.argmax(np.nan_to_num(residuals, nan=np.inf)))
-        raise ConvergenceError(
-            f"eigenpairs: residual {residuals[worst]:.1e} of mode {worst}, wanted at most {1e-6 + rounding[worst]:.1e}, median "
-            f"{np.median(residuals):.1e}; the mass spans {mass.min():.1e} to {mass.max():.1e}: look at the shape's report"
+            f"stiffness: wanted a positive semi-definite matrix, got an eigenvalue {float(found.values[0]):.3e} beside a scale of {pencil.scale:.1e}"
         )
-    return residuals
+    found.values = found.values.clamp(min=0)  # rounding may leave the zero slightly negative
+    found.record |= {"solver": "krylov", "counted": True, "factor_entries": pencil.pattern.entries}
+    return found
+
+
+def _dense(pencil: Pencil, k: int, tolerance: float) -> Found:
+    matrix = pencil.matrix.to_dense()
+    if pencil.root is not None:
+        scaled = matrix / pencil.root[:, None] / pencil.root
+        values, vectors = torch.linalg.eigh((scaled + scaled.T) / 2)
+    else:
+        root, flawed = torch.linalg.cholesky_ex(pencil.mass_matrix.to_dense())
+        if flawed:
+            raise ArgumentError(problem("mass", "a positive definite matrix", "one that is not"))
+        form = torch.linalg.solve_triangular(root, matrix, upper=False)
+        form = torch.linalg.solve_triangular(root, form.T, upper=False)
+        values, vectors = torch.linalg.eigh((form + form.T) / 2)
+        vectors = torch.linalg.solve_triangular(root.T, vectors, upper=True)
+    greatest = float(values[-1].abs())
+    if float(values[0]) < -1e-10 * greatest:
+        raise ConvergenceError(
+            f"stiffness: wanted a positive semi-definite matrix, got an eigenvalue {float(values[0]):.3e}, the largest being {greatest:.1e}"
+        )
+    values, vectors = values[:k].clamp(min=0), vectors[:, :k].contiguous()
+    found = Found(values, vectors, residuals(pencil, values, vectors), {"solver": "dense", "counted": True})
+    allowed = torch.clamp(25 * rounding(pencil, values) + 1e-13 * greatest / (values + pencil.scale), min=tolerance)
+    if not bool((found.residuals <= allowed).all()):
+        raise ConvergenceError(f"dense eigenpairs of {pencil.n} points: worst relative residual {float(found.residuals.max()):.1e}")
+    return found
+
+
+def _certified(pencil: Pencil, guess: Tensor, tolerance: float) -> Found | None:
+    """The lowest pairs that ``guess`` holds within ``tolerance``, as many as are complete from the smallest on; else ``None``."""
+    weighed = pencil.weigh(guess.T.contiguous())
+    root, flawed = torch.linalg.cholesky_ex(weighed @ guess)
+    if flawed:
+        return None
+    vectors = torch.linalg.solve_triangular(root, guess.T, upper=False).T.contiguous()
+    form = vectors.T @ pencil.stiffen(vectors)
+    values, turn = torch.linalg.eigh((form + form.T) / 2)
+    vectors = vectors @ turn
+    errors = residuals(pencil, values, vectors)
+    good = int((errors <= torch.clamp(rounding(pencil, values), min=tolerance)).long().cumprod(0).sum())
+    if good == 0:
+        return None
+    place, count = pencil.count_below(just_above(values[good - 1], pencil), 1e-6 * pencil.scale)
+    good = int((values[:good] < place).sum())
+    return Found(values[:good], vectors[:, :good], errors[:good]) if good == count else None
+
+
+def _window(pencil: Pencil, window: tuple[float, float], tolerance: float, random: torch.Generator) -> Found:
+    """All pairs from ``low`` to ``high``, the components together: the counts tell how many there are."""
+    low, high = (float(x) for x in window)
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise ArgumentError(problem("window", "finite (low, high), low < high", window))
+    hair = 1e-9 * (abs(low) + pencil.scale)  # an eigenvalue at the edge itself is inside, up to rounding
+    place, below = pencil.count_below(low - hair, hair)
+    end, upto = pencil.count_below(high - 1e-9 * (abs(high) + pencil.scale), hair)
+    if upto - below > pencil.n // 5 or pencil.n <= DENSE:
+        every = _dense(pencil, pencil.n, tolerance)
+        inside = (every.values >= low) & (every.values < high)
+        return Found(every.values[inside], every.vectors[:, inside], every.residuals[inside], every.record)
+    record = {"solver": "krylov", "counted": True}
+    if upto == below:
+        return Found(torch.empty(0).double(), torch.empty(pencil.n, 0).double(), torch.empty(0).double(), record)
+    found = lowest(pencil, upto - below, tolerance, random, within=Window(place, end, below, upto))
+    found.record |= record
+    return found

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,7 +10,7 @@ from .. import ops
 from ..errors import ArgumentError, ShapeError, one_of, problem
 from ..shapes.cloud import PointCloud
 from ..shapes.mesh import Mesh
-from .operator import Laplacian
+from .operator import Laplacian, csr
 
 KINDS = ("robust", "cotangent")
 
@@ -81,7 +79,7 @@ def _cotangent(mesh: Mesh) -> Laplacian:
         )
     adjacency = ops.mesh_adjacency(mesh.faces, mesh.n_points)
     values, mass = ops.assemble_stiffness(cotangents, areas, mesh.faces, adjacency)
-    return Laplacian(_csr(adjacency.crow, adjacency.col, values), mass, "cotangent")
+    return Laplacian(csr(adjacency.crow, adjacency.col, values), mass, "cotangent")
 
 
 def _robust_mesh(mesh: Mesh, mollify_factor: float) -> Laplacian:
@@ -123,11 +121,5 @@ def _from_scipy(stiffness, mass, like: Tensor) -> Laplacian:
         raise ShapeError(problem("shape", "a surface with area at every vertex", got, "see the shape's report and repair it"))
     stiffness.sort_indices()
     crow, col = (torch.from_numpy(a.astype(np.int64)).to(like.device) for a in (stiffness.indptr, stiffness.indices))
-    return Laplacian(_csr(crow, col, torch.from_numpy(stiffness.data).to(like)), torch.from_numpy(weights).to(like), "robust")
+    return Laplacian(csr(crow, col, torch.from_numpy(stiffness.data).to(like)), torch.from_numpy(weights).to(like), "robust")
 
-
-def _csr(crow: Tensor, col: Tensor, values: Tensor) -> Tensor:
-    n = len(crow) - 1
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")  # said once a process, nothing to act on
-        return torch.sparse_csr_tensor(crow, col, values, size=(n, n), check_invariants=True)

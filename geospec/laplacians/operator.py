@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+
+def csr(crow: Tensor, col: Tensor, values: Tensor) -> Tensor:
+    """A square sparse CSR tensor; its invariants are checked."""
+    n = len(crow) - 1
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")  # said once a process, nothing to act on
+        return torch.sparse_csr_tensor(crow, col, values, size=(n, n), check_invariants=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,20 +56,30 @@ class Laplacian:
         stiffness.eliminate_zeros()
         return torch.from_numpy(connected_components(stiffness, directed=False)[1]).long()
 
-    def to_scipy(self):
-        """``(stiffness, mass)`` as SciPy CSR matrices, both ``(n, n)``, values copied to float64 on the CPU.
+    def in_float64(self) -> Laplacian:
+        """The same operator in float64, detached.
 
         The rows of a float32 stiffness sum to zero in float32 only, which can leave it an eigenvalue below zero. Its diagonal
         is taken anew, so that they do in float64.
         """
+        stiffness, mass = self.stiffness.detach(), self.mass.detach()
+        if stiffness.dtype == torch.float64:
+            return replace(self, stiffness=stiffness, mass=mass)
+        crow, col, values = stiffness.crow_indices(), stiffness.col_indices(), stiffness.values().double()
+        rows = torch.repeat_interleave(torch.arange(self.n_points, device=col.device), crow.diff())
+        excess = torch.zeros(self.n_points, dtype=torch.float64, device=col.device).index_add(0, rows, values)
+        values = torch.where(rows == col, values - excess[rows], values)
+        return replace(self, stiffness=csr(crow, col, values), mass=mass.double())
+
+    def to_scipy(self):
+        """``(stiffness, mass)`` as SciPy CSR matrices, both ``(n, n)``, copied, as :meth:`in_float64` on the CPU."""
         import scipy.sparse
 
-        s = self.stiffness.detach().cpu()
-        arrays = (s.values().double().numpy(), s.col_indices().numpy(), s.crow_indices().numpy())
+        wide = self.in_float64()
+        s = wide.stiffness.cpu()
+        arrays = (s.values().numpy(), s.col_indices().numpy(), s.crow_indices().numpy())
         stiffness = scipy.sparse.csr_matrix(arrays, shape=tuple(s.shape), copy=True)
-        if s.values().dtype == torch.float32:
-            stiffness = (stiffness - scipy.sparse.diags(stiffness.sum(axis=1).A1)).tocsr()
-        return stiffness, scipy.sparse.diags(self.mass.detach().cpu().double().numpy()).tocsr()
+        return stiffness, scipy.sparse.diags(wide.mass.cpu().numpy()).tocsr()
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Laplacian:
         """The same operator on another device or in another float type."""

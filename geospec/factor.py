@@ -1,0 +1,169 @@
+"""A sparse symmetric matrix factored once and solved for many right-hand sides, with its inertia.
+
+Nested dissection by METIS, then our own multifrontal ``L D L^T`` in which blocks of right-hand sides share every read
+of the factor. Indefinite matrices are taken too, as long as no pivot comes near zero: the number of negative pivots is
+then the number of negative eigenvalues (Sylvester), which is how eigenvalues are counted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .errors import ArgumentError, ConvergenceError, problem
+from .ops.sparse_ldl import Structure, ldl_analyze, ldl_factor, ldl_solve
+
+if TYPE_CHECKING:
+    import scipy.sparse
+
+#: Rows up to which any order of elimination is as good as another.
+SMALL = 64
+#: A pivot below this share of the matrix's own diagonal entry holds no digit any more.
+SINGULAR = 1e-14
+
+
+class SparsePattern:
+    """The order of elimination and the layout of the factor for one sparsity pattern: one serves all matrices that have it.
+
+    Parameters
+    ----------
+    crow (n + 1,), col (nnz,) : int64 CSR pattern of a symmetric matrix, both halves, columns ascending, on the CPU.
+    """
+
+    structure: Structure
+
+    def __init__(self, crow: Tensor, col: Tensor) -> None:
+        self.crow, self.col, self.n = crow, col, len(crow) - 1
+        #: Where the diagonal stands among the entries, ``(n,)``.
+        self.diagonal = (col == torch.repeat_interleave(torch.arange(self.n), crow.diff())).nonzero()[:, 0]
+        if len(self.diagonal) != self.n:
+            raise ArgumentError(problem("col", "every diagonal entry in the pattern", f"{len(self.diagonal)} of {self.n}"))
+        self.structure = ldl_analyze(crow, col, _nested_dissection(crow, col))
+
+    @property
+    def entries(self) -> int:
+        """Numbers that a factor holds."""
+        return int(self.structure.panel_begin[-1])
+
+    def factor(self, values: Tensor) -> SparseFactor:
+        """The factor of the matrix with these values ``(nnz,)``, float64."""
+        panels, pivots = ldl_factor(values, self.crow, self.col, self.structure)
+        own = values[self.diagonal].abs()[self.structure.order]
+        lost = ~(pivots.abs() > SINGULAR * own)  # NaN too
+        if lost.any():
+            worst = int(lost.double().argmax())
+            raise ConvergenceError(
+                f"sparse factor of {self.n} rows: {int(lost.sum())} pivots vanish, the first is {float(pivots[worst]):.1e} on a diagonal "
+                f"of {float(own[worst]):.1e}; the matrix is singular, or indefinite in a way that wants pivoting"
+            )
+        return SparseFactor._made(self, panels, pivots)
+
+
+class SparseFactor:
+    """``P A P^T = L D L^T`` of a sparse symmetric matrix.
+
+    Parameters
+    ----------
+    matrix : SciPy sparse or torch CSR ``(n, n)``, real and symmetric, finite; computed in float64 on the CPU.
+
+    Raises
+    ------
+    ArgumentError : not square, not symmetric, not finite.
+    ConvergenceError : the matrix is singular to working precision, or indefinite with a pivot near zero.
+
+    Cost on a surface of 200k points: 1.6 s of ordering, 0.4 s of analysis and numbers, 0.1 s for 16 right-hand sides, 110 MB.
+    """
+
+    pattern: SparsePattern
+    pivots: Tensor
+
+    def __init__(self, matrix: scipy.sparse.spmatrix | Tensor) -> None:
+        crow, col, values = symmetric_csr("matrix", matrix)
+        made = SparsePattern(crow, col).factor(values)
+        self.pattern, self.pivots, self._panels = made.pattern, made.pivots, made._panels
+
+    @classmethod
+    def _made(cls, pattern: SparsePattern, panels: Tensor, pivots: Tensor) -> SparseFactor:
+        factor = cls.__new__(cls)
+        factor.pattern, factor.pivots, factor._panels = pattern, pivots, panels
+        return factor
+
+    @property
+    def negative(self) -> int:
+        """Number of negative eigenvalues of the matrix."""
+        return int((self.pivots < 0).sum())
+
+    def solve(self, right: Any) -> Any:
+        """``A^-1 right`` for ``(n,)`` or ``(n, c)``: a tensor for a tensor (its type and device), an array for an array."""
+        given = right if isinstance(right, Tensor) else torch.from_numpy(np.asarray(right))
+        if given.dim() not in (1, 2) or len(given) != self.pattern.n:
+            raise ArgumentError(problem("right", f"shape ({self.pattern.n},) or ({self.pattern.n}, c)", tuple(given.shape)))
+        block = given.detach().cpu().double()
+        solved = ldl_solve(self._panels, self.pivots, self.pattern.structure, block[:, None] if given.dim() == 1 else block)
+        solved = solved[:, 0] if given.dim() == 1 else solved
+        return solved.to(given) if isinstance(right, Tensor) else solved.numpy()
+
+
+def symmetric_csr(name: str, matrix: scipy.sparse.spmatrix | Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """``(crow, col, values)`` of a symmetric matrix, int64 and float64 on the CPU, columns ascending, the diagonal stored.
+
+    Shares the memory of a CSR that is so already. Refuses what is not square, finite, real or symmetric (to 1e-10 of the largest
+    entry; asymmetry below that is rounding, and both halves are read).
+    """
+    import scipy.sparse
+
+    if isinstance(matrix, Tensor):
+        if matrix.layout not in (torch.sparse_csr, torch.sparse_coo):
+            raise ArgumentError(problem(name, "a sparse CSR tensor", f"layout {matrix.layout}", "convert with .to_sparse_csr()"))
+        csr = (matrix.detach().to_sparse_csr() if matrix.layout == torch.sparse_coo else matrix.detach()).cpu()
+        if csr.values().is_complex():
+            raise ArgumentError(problem(name, "real entries", str(csr.dtype)))
+        arrays = (csr.values().double().numpy(), csr.col_indices().numpy(), csr.crow_indices().numpy())
+        found = scipy.sparse.csr_matrix(arrays, shape=tuple(csr.shape))
+    elif scipy.sparse.issparse(matrix):
+        if np.iscomplexobj(matrix.data):
+            raise ArgumentError(problem(name, "real entries", str(matrix.dtype)))
+        found = scipy.sparse.csr_matrix(matrix, dtype=np.float64)
+    else:
+        raise ArgumentError(problem(name, "a SciPy sparse matrix or a torch CSR tensor", type(matrix).__name__))
+    n = found.shape[0]
+    if found.shape != (n, n):
+        raise ArgumentError(problem(name, "a square matrix", found.shape))
+    if not np.isfinite(found.data).all():
+        raise ArgumentError(problem(name, "finite entries", f"{int((~np.isfinite(found.data)).sum())} that are not"))
+    if not found.has_canonical_format:
+        found = found.copy()
+        found.sum_duplicates()
+    other = found.T.tocsr()
+    same_pattern = np.array_equal(found.indptr, other.indptr) and np.array_equal(found.indices, other.indices)
+    difference = abs(found.data - other.data) if same_pattern else abs(found - other).data
+    worst, scale = difference.max(initial=0.0), abs(found.data).max(initial=0.0)
+    if worst > 1e-10 * scale:
+        raise ArgumentError(problem(name, "a symmetric matrix", f"entries that differ from their mirror by {worst:.1e}, of {scale:.1e}"))
+    if not same_pattern or (found.diagonal() == 0).any():
+        # A zero that is stored keeps its place: the pattern of both halves and of the diagonal.
+        ones = [scipy.sparse.csr_matrix((np.ones(len(m.data)), m.indices, m.indptr), m.shape) for m in (found, other)]
+        pattern = (ones[0] + ones[1] + scipy.sparse.identity(n, format="csr")).tocsr()
+        pattern.sort_indices()
+        rows = np.repeat(np.arange(n), np.diff(pattern.indptr))
+        found = scipy.sparse.csr_matrix((np.asarray(found[rows, pattern.indices]).ravel(), pattern.indices, pattern.indptr), (n, n))
+    index = [torch.from_numpy(np.asarray(a, dtype=np.int64)) for a in (found.indptr, found.indices)]
+    return index[0], index[1], torch.from_numpy(found.data)
+
+
+def _nested_dissection(crow: Tensor, col: Tensor) -> Tensor:
+    """METIS's order of elimination ``(n,)``: row at each place."""
+    n = len(crow) - 1
+    if n <= SMALL:
+        return torch.arange(n)
+    import pymetis
+
+    rows = torch.repeat_interleave(torch.arange(n), crow.diff())
+    off = rows != col
+    starts = torch.zeros(n + 1, dtype=torch.int32)
+    starts[1:] = torch.bincount(rows[off], minlength=n).cumsum(0)
+    graph = pymetis.CSRAdjacency(adj_starts=starts.numpy(), adjacent=col[off].to(torch.int32).numpy())
+    return torch.from_numpy(np.array(pymetis.nested_dissection(graph)[0], dtype=np.int64))
