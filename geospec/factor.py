@@ -36,12 +36,33 @@ class SparsePattern:
     structure: Structure
 
     def __init__(self, crow: Tensor, col: Tensor) -> None:
-        self.crow, self.col, self.n = crow, col, len(crow) - 1
+        self._hold(crow, col, ldl_analyze(crow, col, _nested_dissection(crow, col)))
+
+    def _hold(self, crow: Tensor, col: Tensor, structure: Structure) -> None:
+        self.crow, self.col, self.structure, self.n = crow, col, structure, len(crow) - 1
         #: Where the diagonal stands among the entries, ``(n,)``.
         self.diagonal = (col == torch.repeat_interleave(torch.arange(self.n), crow.diff())).nonzero()[:, 0]
         if len(self.diagonal) != self.n:
             raise ArgumentError(problem("col", "every diagonal entry in the pattern", f"{len(self.diagonal)} of {self.n}"))
-        self.structure = ldl_analyze(crow, col, _nested_dissection(crow, col))
+
+    @classmethod
+    def in_order(cls, crow: Tensor, col: Tensor) -> tuple[SparsePattern, Tensor, Tensor]:
+        """``(pattern, order, entries)``: the pattern renumbered so that it is eliminated as it stands.
+
+        ``order (n,)`` holds the old row at each place, ``entries (nnz,)`` the old position of each entry. Vectors in this order
+        lie in memory as solves want them.
+        """
+        import scipy.sparse
+
+        first = cls(crow, col)
+        order = first.structure.order
+        n, stored = first.n, np.arange(1, len(col) + 1)  # from one: a stored zero might be dropped
+        numbered = scipy.sparse.csr_matrix((stored, col.numpy(), crow.numpy()), shape=(n, n))[order.numpy()][:, order.numpy()]
+        numbered.sort_indices()
+        pattern = cls.__new__(cls)
+        crow, col = (torch.from_numpy(a.astype(np.int64)) for a in (numbered.indptr, numbered.indices))
+        pattern._hold(crow, col, first.structure._replace(order=torch.arange(n)))
+        return pattern, order, torch.from_numpy(numbered.data - 1)
 
     @property
     def entries(self) -> int:
@@ -78,7 +99,9 @@ class SparseFactor:
     """
 
     pattern: SparsePattern
+    #: ``D``, in the order of elimination, ``(n,)``.
     pivots: Tensor
+    _panels: Tensor
 
     def __init__(self, matrix: scipy.sparse.spmatrix | Tensor) -> None:
         crow, col, values = symmetric_csr("matrix", matrix)
@@ -102,9 +125,15 @@ class SparseFactor:
         if given.dim() not in (1, 2) or len(given) != self.pattern.n:
             raise ArgumentError(problem("right", f"shape ({self.pattern.n},) or ({self.pattern.n}, c)", tuple(given.shape)))
         block = given.detach().cpu().double()
-        solved = ldl_solve(self._panels, self.pivots, self.pattern.structure, block[:, None] if given.dim() == 1 else block)
-        solved = solved[:, 0] if given.dim() == 1 else solved
+        # A vector is a block whose one row is the vector.
+        solved = (
+            self.solve_rows(block[None])[0] if given.dim() == 1 else ldl_solve(self._panels, self.pivots, self.pattern.structure, block)
+        )
         return solved.to(given) if isinstance(right, Tensor) else solved.numpy()
+
+    def solve_rows(self, right: Tensor) -> Tensor:
+        """``A^-1`` of each row of ``right (c, n)``, float64 on the CPU."""
+        return ldl_solve(self._panels, self.pivots, self.pattern.structure, right, rows_are_vectors=True)
 
 
 def symmetric_csr(name: str, matrix: scipy.sparse.spmatrix | Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,11 +18,11 @@ from .krylov import Found, Pencil, Window, just_above, lowest, residuals, roundi
 if TYPE_CHECKING:
     import scipy.sparse
 
-    Matrix = scipy.sparse.spmatrix | Tensor
-
 SOLVERS = ("auto", "krylov", "chebyshev", "dense")
 #: Points up to which a dense matrix is as quick as any.
 DENSE = 400
+#: Points up to which it is, where a fifth of the spectrum or more is wanted.
+FEW = 8000
 #: Residuals asked for: eigenvalues are right to about the square of it over the relative gap.
 TOLERANCE = 1e-8
 Progress = Callable[[str, int, int], None]
@@ -45,8 +45,8 @@ class Eigenpairs:
 
 
 def eigenpairs(
-    stiffness: Matrix,
-    mass: Matrix | np.ndarray | None = None,
+    stiffness: scipy.sparse.spmatrix | Tensor,
+    mass: scipy.sparse.spmatrix | Tensor | np.ndarray | None = None,
     k: int | None = None,
     *,
     window: tuple[float, float] | None = None,
@@ -88,35 +88,78 @@ def eigenpairs(
     one_of("solver", solver, SOLVERS)
     if not (isinstance(tolerance, float | int) and 0 < tolerance < 1):
         raise ArgumentError(problem("tolerance", "a number between 0 and 1", repr(tolerance)))
-    crow, col, values, weights = _checked(stiffness, mass)
-    n = len(crow) - 1
+    matrices = _checked(stiffness, mass)
+    n = matrices.n
     if (k is None) == (window is None):
         raise ArgumentError(problem("k", "either k or a window", f"k = {k}, window = {window}"))
     device = stiffness.device if isinstance(stiffness, Tensor) else torch.device("cpu")
     if window is None and (not isinstance(k, Integral) or isinstance(k, bool) or not 1 <= k <= n):
         raise ArgumentError(problem("k", f"an integer from 1 to the {n} points", repr(k)))
-    pencil, random = Pencil(crow, col, values, weights), torch.Generator().manual_seed(seed)
+    random = torch.Generator().manual_seed(seed)
+    guess = None if start is None else _start(start, n)
     with torch.no_grad():
-        if not pencil.lumped and pencil.mass_factor.negative:
-            raise ArgumentError(problem("mass", "a positive definite matrix", f"{pencil.mass_factor.negative} negative eigenvalues"))
-        guess = None if start is None else pencil.scaled(_start(start, n))
         if window is not None:
-            found = _window(pencil, window, tolerance, random)
+            found = _window(matrices, window, tolerance, random)
         else:
             if solver == "auto" and device.type != "cpu" and n > DENSE:
                 solver = "chebyshev"
-            found = _by_component(pencil, int(k), solver, tolerance, random, guess, progress)
-        found.vectors = pencil.unscaled(found.vectors)
+            found = _by_component(matrices, int(k), solver, tolerance, random, guess, progress)
     results = (found.values, found.vectors, found.residuals)
-    if isinstance(stiffness, Tensor):
-        results = tuple(r.to(device) for r in results)
-    else:
-        results = tuple(r.numpy() for r in results)
-    return Eigenpairs(*results, {"n": n, "k": len(found.values), "tolerance": tolerance, **found.record})
+    given = [r.to(device) for r in results] if isinstance(stiffness, Tensor) else [r.numpy() for r in results]
+    return Eigenpairs(given[0], given[1], given[2], {"n": n, "k": len(found.values), "tolerance": tolerance, **found.record})
 
 
-def _checked(stiffness: Matrix, mass: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """CSR arrays, float64 on the CPU, and the mass as a diagonal ``(n,)`` or as values on the same pattern."""
+class Matrices(NamedTuple):
+    """CSR arrays, float64 on the CPU; ``mass`` is a diagonal ``(n,)`` or values on the pattern of the stiffness ``(nnz,)``."""
+
+    crow: Tensor
+    col: Tensor
+    stiffness: Tensor
+    mass: Tensor
+
+    @property
+    def n(self) -> int:
+        return len(self.crow) - 1
+
+    @property
+    def lumped(self) -> bool:
+        return len(self.mass) == self.n
+
+    def scipy(self, values: Tensor) -> scipy.sparse.csr_matrix:
+        import scipy.sparse
+
+        return scipy.sparse.csr_matrix((values.numpy(), self.col.numpy(), self.crow.numpy()), shape=(self.n, self.n))
+
+    def weights(self) -> Tensor:
+        """Diagonal of the mass, ``(n,)``."""
+        return self.mass if self.lumped else torch.from_numpy(self.scipy(self.mass).diagonal())
+
+    def components(self) -> list[Tensor]:
+        """Points of each component, the heaviest first."""
+        from scipy.sparse.csgraph import connected_components
+
+        graph = self.scipy((self.stiffness != 0) | (not self.lumped and self.mass != 0))
+        graph.eliminate_zeros()
+        count, label = connected_components(graph, directed=False)
+        if count == 1:
+            return [torch.arange(self.n)]
+        members = [torch.from_numpy(m) for m in np.split(np.argsort(label, kind="stable"), np.cumsum(np.bincount(label))[:-1])]
+        weights = self.weights()
+        return sorted(members, key=lambda m: -float(weights[m].sum()))
+
+    def part(self, members: Tensor) -> Matrices:
+        """Rows and columns of some points."""
+        if len(members) == self.n:
+            return self
+        stored = torch.arange(1, len(self.col) + 1)  # from one: a stored zero might be dropped
+        part = self.scipy(stored)[members.numpy()][:, members.numpy()]
+        part.sort_indices()
+        entries = torch.from_numpy(part.data - 1)
+        mass = self.mass[members] if self.lumped else self.mass[entries]
+        return Matrices(torch.from_numpy(part.indptr).long(), torch.from_numpy(part.indices).long(), self.stiffness[entries], mass)
+
+
+def _checked(stiffness: scipy.sparse.spmatrix | Tensor, mass: Any) -> Matrices:
     import scipy.sparse
 
     crow, col, values = symmetric_csr("stiffness", stiffness)
@@ -137,14 +180,14 @@ def _checked(stiffness: Matrix, mass: Any) -> tuple[Tensor, Tensor, Tensor, Tens
         bad = int((~((diagonal > 0) & torch.isfinite(diagonal))).sum())
         raise ArgumentError(problem("mass", "positive finite weights", f"{bad} of {n} that are not", "drop vertices without area"))
     if not sparse or int((parts[1].data != 0).sum()) == n:
-        return crow, col, values, diagonal
+        return Matrices(crow, col, values, diagonal)
     # Both on the union of their patterns.
     ones = [scipy.sparse.csr_matrix((np.ones(len(p.data)), p.indices, p.indptr), (n, n)) for p in parts]
     union = (ones[0] + ones[1]).tocsr()
     union.sort_indices()
     rows = np.repeat(np.arange(n), np.diff(union.indptr))
     on_union = [torch.from_numpy(np.asarray(p[rows, union.indices]).ravel()) for p in parts]
-    return torch.from_numpy(union.indptr.astype(np.int64)), torch.from_numpy(union.indices.astype(np.int64)), *on_union
+    return Matrices(torch.from_numpy(union.indptr.astype(np.int64)), torch.from_numpy(union.indices.astype(np.int64)), *on_union)
 
 
 def _start(start: Any, n: int) -> Tensor:
@@ -155,32 +198,22 @@ def _start(start: Any, n: int) -> Tensor:
 
 
 def _by_component(
-    pencil: Pencil, k: int, solver: str, tolerance: float, random: torch.Generator, guess: Tensor | None, progress: Progress | None
+    matrices: Matrices, k: int, solver: str, tolerance: float, random: torch.Generator, guess: Tensor | None, progress: Progress | None
 ) -> Found:
     """Solve each component for just as many modes as it has among the first ``k`` of all, and merge."""
-    from scipy.sparse import csr_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    linked = pencil.values != 0 if pencil.lumped else (pencil.values != 0) | (pencil.mass != 0)
-    graph = csr_matrix((linked.numpy(), pencil.col.numpy(), pencil.crow.numpy()), shape=(pencil.n, pencil.n))
-    graph.eliminate_zeros()
-    n_components, label = connected_components(graph, directed=False)
-    if n_components == 1:
-        found = _connected(pencil, k, solver, tolerance, random, guess, progress)
+    members = matrices.components()
+    if len(members) == 1:
+        found = _connected(matrices, k, solver, tolerance, random, guess, progress)
         found.record["components"] = 1
         return found
-    members = [torch.from_numpy(m) for m in np.split(np.argsort(label, kind="stable"), np.cumsum(np.bincount(label))[:-1])]
-    weight = pencil.mass if pencil.lumped else pencil.mass[pencil.pattern.diagonal]
-    members.sort(key=lambda m: -float(weight[m].sum()))  # equal eigenvalues: larger piece first
-    pieces = [_piece(pencil, m) for m in members]
-    total = float(weight.sum())
-    wanted = [min(len(m), 1 + int(1.1 * k * float(weight[m].sum()) / total)) for m in members]  # Weyl's law
+    weights = matrices.weights()
+    wanted = [min(len(m), 1 + int(1.1 * k * float(weights[m].sum() / weights.sum()))) for m in members]  # Weyl's law
     solved: dict[int, Found] = {}
     while True:
-        for i, (piece, inside) in enumerate(zip(pieces, members, strict=True)):
+        for i, inside in enumerate(members):
             if i not in solved or len(solved[i].values) < wanted[i]:
-                part = None if guess is None else guess[inside]
-                solved[i] = _connected(piece, wanted[i], solver, tolerance, random, part, None)
+                near = None if guess is None else guess[inside]
+                solved[i] = _connected(matrices.part(inside), wanted[i], solver, tolerance, random, near, None)
         parts = [solved[i] for i in range(len(members))]
         merged = torch.cat([part.values for part in parts])
         last = float(merged.sort().values[k - 1]) if len(merged) >= k else float("inf")
@@ -192,82 +225,86 @@ def _by_component(
     order = torch.argsort(merged, stable=True)[:k]
     owner = torch.repeat_interleave(torch.arange(len(parts)), torch.tensor([len(part.values) for part in parts]))
     column = torch.cat([torch.arange(len(part.values)) for part in parts])
-    vectors = torch.zeros(pencil.n, k, dtype=torch.float64)
+    vectors = torch.zeros(matrices.n, k, dtype=torch.float64)
     for i, (part, inside) in enumerate(zip(parts, members, strict=True)):
         to = (owner[order] == i).nonzero()[:, 0]
         vectors[inside[:, None], to] = part.vectors[:, column[order[to]]]
+    errors = torch.cat([part.residuals for part in parts])[order]
     largest = max(parts, key=lambda part: len(part.vectors))
-    record = {**largest.record, "components": n_components, "counted": all(part.record["counted"] for part in parts)}
-    return Found(merged[order], vectors, residuals(pencil, merged[order], vectors), record)
-
-
-def _piece(pencil: Pencil, members: Tensor) -> Pencil:
-    from scipy.sparse import csr_matrix
-
-    arrays = (np.arange(len(pencil.col)), pencil.col.numpy(), pencil.crow.numpy())
-    # Positions of the entries, counted from one so that the first is stored too.
-    part = csr_matrix((arrays[0] + 1, *arrays[1:]), shape=(pencil.n, pencil.n))[members.numpy()][:, members.numpy()]
-    part.sort_indices()
-    entries = torch.from_numpy(part.data - 1)
-    mass = pencil.mass[members] if pencil.lumped else pencil.mass[entries]
-    return Pencil(torch.from_numpy(part.indptr).long(), torch.from_numpy(part.indices).long(), pencil.values[entries], mass)
+    record = {**largest.record, "components": len(parts), "counted": all(part.record["counted"] for part in parts)}
+    return Found(merged[order], vectors, errors, record)
 
 
 def _connected(
-    pencil: Pencil, k: int, solver: str, tolerance: float, random: torch.Generator, guess: Tensor | None, progress: Progress | None
+    matrices: Matrices, k: int, solver: str, tolerance: float, random: torch.Generator, guess: Tensor | None, progress: Progress | None
 ) -> Found:
-    n = pencil.n
-    if solver == "dense" or n <= DENSE or (k > n // 5 and n <= 8000):
-        return _dense(pencil, k, tolerance)
-    known = None if guess is None else _certified(pencil, guess, tolerance)
+    n = matrices.n
+    if solver == "dense" or n <= DENSE or (k > n // 5 and n <= FEW):
+        return _dense(matrices, k, tolerance)
+    pencil = _pencil(matrices)
+    known = None
+    if guess is not None:
+        guess = pencil.inward(guess)
+        known = _certified(pencil, guess, tolerance)
     if known is not None and len(known.values) >= k:
-        found = Found(known.values[:k], known.vectors[:, :k], known.residuals[:k], {"kept": k, "solves": 0, "space": 0, "windows": 0})
+        found = Found(known.values[:k], known.vectors[:, :k], known.residuals[:k], {"windows": 0, "space": 0, "solves": 0})
     else:
         found = lowest(pencil, k, tolerance, random, known=known, guess=guess, progress=progress)
-        found.record["kept"] = 0 if known is None else len(known.values)
-    if float(found.values[0]) < -1e-6 * pencil.scale:
-        raise ConvergenceError(
-            f"stiffness: wanted a positive semi-definite matrix, got an eigenvalue {float(found.values[0]):.3e} beside a scale of {pencil.scale:.1e}"
-        )
+    found.record |= {"kept": 0 if known is None else min(k, len(known.values)), "solver": "krylov", "counted": True}
+    found.record["factor_entries"] = pencil.pattern.entries
+    _refuse_indefinite(float(found.values[0]), 1e-6 * pencil.scale + 1e-13 * pencil.greatest)
     found.values = found.values.clamp(min=0)  # rounding may leave the zero slightly negative
-    found.record |= {"solver": "krylov", "counted": True, "factor_entries": pencil.pattern.entries}
+    found.vectors = pencil.outward(found.vectors)
     return found
 
 
-def _dense(pencil: Pencil, k: int, tolerance: float) -> Found:
-    matrix = pencil.matrix.to_dense()
-    if pencil.root is not None:
-        scaled = matrix / pencil.root[:, None] / pencil.root
-        values, vectors = torch.linalg.eigh((scaled + scaled.T) / 2)
+def _pencil(matrices: Matrices) -> Pencil:
+    pencil = Pencil(*matrices)
+    if not pencil.lumped and pencil.mass_factor.negative:
+        raise ArgumentError(problem("mass", "a positive definite matrix", f"one with {pencil.mass_factor.negative} negative eigenvalues"))
+    return pencil
+
+
+def _refuse_indefinite(least: float, rounding: float) -> None:
+    if least < -rounding:
+        raise ConvergenceError(
+            f"stiffness: wanted a positive semi-definite matrix, got the eigenvalue {least:.3e}, below zero by more than rounding"
+        )
+
+
+def _dense(matrices: Matrices, k: int, tolerance: float) -> Found:
+    """Every eigenpair by LAPACK, the first ``k`` of them returned."""
+    stiffness = torch.from_numpy(matrices.scipy(matrices.stiffness).toarray())
+    diagonal, weights = stiffness.diagonal().clone(), matrices.weights()
+    if matrices.lumped:
+        root = torch.diag(weights.sqrt())
+        form = stiffness / weights.sqrt()[:, None] / weights.sqrt()
     else:
-        root, flawed = torch.linalg.cholesky_ex(pencil.mass_matrix.to_dense())
+        root, flawed = torch.linalg.cholesky_ex(torch.from_numpy(matrices.scipy(matrices.mass).toarray()))
         if flawed:
             raise ArgumentError(problem("mass", "a positive definite matrix", "one that is not"))
-        form = torch.linalg.solve_triangular(root, matrix, upper=False)
+        form = torch.linalg.solve_triangular(root, stiffness, upper=False)
         form = torch.linalg.solve_triangular(root, form.T, upper=False)
-        values, vectors = torch.linalg.eigh((form + form.T) / 2)
-        vectors = torch.linalg.solve_triangular(root.T, vectors, upper=True)
-    greatest = float(values[-1].abs())
-    if float(values[0]) < -1e-10 * greatest:
-        raise ConvergenceError(
-            f"stiffness: wanted a positive semi-definite matrix, got an eigenvalue {float(values[0]):.3e}, the largest being {greatest:.1e}"
-        )
-    values, vectors = values[:k].clamp(min=0), vectors[:, :k].contiguous()
-    found = Found(values, vectors, residuals(pencil, values, vectors), {"solver": "dense", "counted": True})
-    allowed = torch.clamp(25 * rounding(pencil, values) + 1e-13 * greatest / (values + pencil.scale), min=tolerance)
-    if not bool((found.residuals <= allowed).all()):
-        raise ConvergenceError(f"dense eigenpairs of {pencil.n} points: worst relative residual {float(found.residuals.max()):.1e}")
-    return found
+    form = (form + form.T) / 2
+    values, vectors = torch.linalg.eigh(form)
+    greatest = float(values.abs().max())
+    _refuse_indefinite(float(values[0]), 1e-10 * greatest)
+    values, vectors = values[:k].clamp(min=0), vectors[:, :k]
+    scale = float(diagonal.median() / weights.sum()) or greatest or 1.0
+    errors = (form @ vectors - vectors * values).norm(dim=0) / (values + scale)
+    if not bool((errors <= torch.clamp(1e-12 * greatest / (values + scale), min=tolerance)).all()):
+        raise ConvergenceError(f"dense eigenpairs of {matrices.n} points: worst relative residual {float(errors.max()):.1e}")
+    vectors = vectors / weights.sqrt()[:, None] if matrices.lumped else torch.linalg.solve_triangular(root.T, vectors, upper=True)
+    return Found(values, vectors.contiguous(), errors, {"solver": "dense", "counted": True})
 
 
 def _certified(pencil: Pencil, guess: Tensor, tolerance: float) -> Found | None:
-    """The lowest pairs that ``guess`` holds within ``tolerance``, as many as are complete from the smallest on; else ``None``."""
-    weighed = pencil.weigh(guess.T.contiguous())
-    root, flawed = torch.linalg.cholesky_ex(weighed @ guess)
+    """The lowest pairs that ``guess (j, n)`` holds within ``tolerance``, as many as are complete from the smallest on; else ``None``."""
+    root, flawed = torch.linalg.cholesky_ex(pencil.weigh(guess) @ guess.T)
     if flawed:
         return None
-    vectors = torch.linalg.solve_triangular(root, guess.T, upper=False).T.contiguous()
-    form = vectors.T @ pencil.stiffen(vectors)
+    vectors = torch.linalg.solve_triangular(root, guess, upper=False).T.contiguous()
+    form = vectors.T @ (pencil.matrix @ vectors)
     values, turn = torch.linalg.eigh((form + form.T) / 2)
     vectors = vectors @ turn
     errors = residuals(pencil, values, vectors)
@@ -279,21 +316,23 @@ def _certified(pencil: Pencil, guess: Tensor, tolerance: float) -> Found | None:
     return Found(values[:good], vectors[:, :good], errors[:good]) if good == count else None
 
 
-def _window(pencil: Pencil, window: tuple[float, float], tolerance: float, random: torch.Generator) -> Found:
+def _window(matrices: Matrices, window: tuple[float, float], tolerance: float, random: torch.Generator) -> Found:
     """All pairs from ``low`` to ``high``, the components together: the counts tell how many there are."""
     low, high = (float(x) for x in window)
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise ArgumentError(problem("window", "finite (low, high), low < high", window))
+    pencil = _pencil(matrices)
     hair = 1e-9 * (abs(low) + pencil.scale)  # an eigenvalue at the edge itself is inside, up to rounding
     place, below = pencil.count_below(low - hair, hair)
     end, upto = pencil.count_below(high - 1e-9 * (abs(high) + pencil.scale), hair)
-    if upto - below > pencil.n // 5 or pencil.n <= DENSE:
-        every = _dense(pencil, pencil.n, tolerance)
-        inside = (every.values >= low) & (every.values < high)
+    if pencil.n <= DENSE or (upto - below > pencil.n // 5 and pencil.n <= FEW):
+        every = _dense(matrices, pencil.n, tolerance)
+        inside = (every.values >= place) & (every.values < end)
         return Found(every.values[inside], every.vectors[:, inside], every.residuals[inside], every.record)
     record = {"solver": "krylov", "counted": True}
     if upto == below:
         return Found(torch.empty(0).double(), torch.empty(pencil.n, 0).double(), torch.empty(0).double(), record)
     found = lowest(pencil, upto - below, tolerance, random, within=Window(place, end, below, upto))
     found.record |= record
+    found.values, found.vectors = found.values.clamp(min=0) if low <= 0 else found.values, pencil.outward(found.vectors)
     return found

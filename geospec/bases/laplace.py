@@ -95,14 +95,13 @@ class LaplaceBasis(SampledBasis):
         k = int(k)
         if start is not None and not isinstance(start, LaplaceBasis):
             raise ArgumentError(problem("start", "a LaplaceBasis", type(start).__name__))
-        operator = shape if isinstance(shape, Laplacian) else None
         if cache is None or cache is False:
-            return cls._solve(shape, operator, k, kind, boundary, solver, tolerance, start)
+            return cls._solve(shape, k, kind, boundary, solver, tolerance, start)
         options = {"kind": kind, "boundary": boundary, "solver": solver, "tolerance": repr(float(tolerance))}
         path = disk.folder(cache) / f"{disk.key(shape, **options)}.safetensors"
         stored = disk.read(path, cls)
         if stored is None or stored.k < k:
-            stored = cls._solve(shape, operator, k, kind, boundary, solver, tolerance, stored or start)
+            stored = cls._solve(shape, k, kind, boundary, solver, tolerance, stored or start)
             stored.save(path)
         device = shape.mass.device if isinstance(shape, Laplacian) else shape.points.device
         return stored.truncate(k).to(device)
@@ -111,7 +110,6 @@ class LaplaceBasis(SampledBasis):
     def _solve(
         cls,
         shape: Mesh | PointCloud | Laplacian,
-        operator: Laplacian | None,
         k: int,
         kind: str,
         boundary: str,
@@ -119,7 +117,7 @@ class LaplaceBasis(SampledBasis):
         tolerance: float,
         start: LaplaceBasis | None,
     ) -> LaplaceBasis:
-        operator = laplacian(shape, kind) if operator is None else operator
+        operator = shape if isinstance(shape, Laplacian) else laplacian(shape, kind)
         wide = operator.in_float64()
         if not bool((wide.mass > 0).all()):
             raise ShapeError(problem("shape", "positive mass at every point", f"{int((~(wide.mass > 0)).sum())} points without"))

@@ -122,4 +122,3 @@ def _from_scipy(stiffness, mass, like: Tensor) -> Laplacian:
     stiffness.sort_indices()
     crow, col = (torch.from_numpy(a.astype(np.int64)).to(like.device) for a in (stiffness.indptr, stiffness.indices))
     return Laplacian(csr(crow, col, torch.from_numpy(stiffness.data).to(like)), torch.from_numpy(weights).to(like), "robust")
-

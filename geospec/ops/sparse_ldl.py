@@ -43,7 +43,10 @@ def ldl_factor(values: Tensor, crow: Tensor, col: Tensor, structure: Structure) 
 
 
 def ldl_solve(panels: Tensor, pivots: Tensor, structure: Structure, right: Tensor, *, rows_are_vectors: bool = False) -> Tensor:
-    """``A^-1 right`` for ``right (n, c)``, or ``(c, n)`` where the rows are the vectors; float64. The factor is read once for every 32 columns; threads share the columns."""
+    """``A^-1 right`` for ``right (n, c)``, or ``(c, n)`` where the rows are the vectors; float64.
+
+    The factor is read once for every 32 columns; threads share the columns. CPU only.
+    """
     return torch.ops.geospec.ldl_solve(panels, pivots, *structure, right, rows_are_vectors)
 
 

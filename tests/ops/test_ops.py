@@ -91,4 +91,6 @@ def test_cuda_equals_cpu(case, dtype):
 def test_table_holds_every_op():
     from geospec.ops import backend_info
 
-    assert {case.name for case in OPS} == set(backend_info()["ops"])
+    # Their results have no twin to equal entry by entry: tests/test_factor.py holds them against dense matrices.
+    apart = {"ldl_analyze", "ldl_factor", "ldl_solve"}
+    assert {case.name for case in OPS} | apart == set(backend_info()["ops"])
