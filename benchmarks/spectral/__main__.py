@@ -50,7 +50,7 @@ def chosen_families(starts: list[str] | None) -> list[Family]:
 
 
 def cases(family: Family, options: argparse.Namespace) -> list[Case]:
-    """The grid of sizes and counts, or what the options leave of it; ``k`` stays well under ``n``."""
+    """The grid of sizes and counts, or what the options leave of it; ``k`` stays under half of ``n``."""
     counts = options.modes if options.modes and family.name == "eigenpairs" else family.counts
     if options.figures:
         wanted = dict.fromkeys(figure.case for figure in figures.FIGURES if figure.case.family == family.name)
@@ -60,39 +60,73 @@ def cases(family: Family, options: argparse.Namespace) -> list[Case]:
         paths = sorted(str(path.resolve()) for path in options.data.rglob("*") if path.suffix in MESHES)
         return [Case(family.name, path, 0, k) for path in paths for k in counts if k <= 500] if family.on_files else []
     if options.quick:
-        return [
-            Case(family.name, family.shape, 2000, min(family.counts[0], 100) if family.name == "ZoomOut" else min(family.counts[0], 50))
-        ]
+        return [Case(family.name, family.shape, 2000, min(family.counts[0], 100))]
     return [Case(family.name, family.shape, n, k) for n in options.sizes or family.sizes for k in counts if 2 * k < n]
 
 
-def methods_of(family: Family, peers: list[str] | None) -> list[str]:
-    return [name for name in family.methods if is_ours(name) or peers is None or any(part.lower() in name.lower() for part in peers)]
+def methods_of(family: Family, case: Case, options: argparse.Namespace) -> list[str]:
+    """Ours, and the peers asked for: all, those of the case's figures, or those named."""
+    wanted = None if options.peers is None else [part.lower() for part in options.peers]
+    figured = (
+        {peer for figure in figures.FIGURES if figure.case == case for peer in figure.peers} if options.figures else set(family.methods)
+    )
+    named = [name for name in figured if wanted is None or any(part in name.lower() for part in wanted)]
+    return [name for name in family.methods if is_ours(name) or name in named]
 
 
-def refusals(rows: list[dict[str, Any]], case: Case) -> dict[str, str]:
+def refusals(rows: list[dict[str, Any]], case: Case, threads: int) -> dict[str, str]:
     """Methods that were stopped on a case no larger than this one: they would be again."""
-    stopped = [
-        row for row in rows if row["status"] in ("stopped", "not run") and row["family"] == case.family and row["shape"] == case.shape
-    ]
-    return {
-        row["method"]: f"n = {row['n']:,}, k = {row['k']}: {row['note']}" if row["status"] == "stopped" else row["note"]
-        for row in stopped
-        if row["n"] <= case.n and row["k"] <= case.k
-    }
+    found = {}
+    for row in rows:
+        like_it = (row["family"], row["shape"], row["threads"]) == (case.family, case.shape, threads)
+        if (
+            like_it
+            and row["status"] == "stopped"
+            and row["n"] <= case.n
+            and row["k"] <= case.k
+            and (row["n"], row["k"]) != (case.n, case.k)
+        ):
+            found.setdefault(row["method"], f"at n = {row['n']:,}, k = {row['k']} it took {row['note']}")
+    return found
 
 
 def report(rows: list[dict[str, Any]], clock: str) -> str:
     """Both tables as Markdown."""
     by_case: dict[tuple, list[dict[str, Any]]] = {}
     for row in rows:
-        by_case.setdefault((row["family"], row["shape"], row["n"], row["k"]), []).append(row)
+        by_case.setdefault(tuple(row[name] for name in ("family", "shape", "n", "k", "threads")), []).append(row)
     text = [table.HEADER, *(line for group in by_case.values() for line in table.lines(group, clock))]
     return "\n".join([*text, "", *verdicts(rows, clock)])
 
 
 def verdicts(rows: list[dict[str, Any]], clock: str) -> list[str]:
-    return [table.FIGURE_HEADER, *(table.figure_line(figures.check(figure, rows, clock)) for figure in figures.FIGURES)]
+    """The figures that these rows can tell, and how many they cannot."""
+    found = [figures.check(figure, rows, clock) for figure in figures.FIGURES]
+    told = [table.figure_line(row) for row in found if row["verdict"] != "not measured"]
+    return [table.FIGURE_HEADER, *told, "", f"{len(found) - len(told)} of {len(found)} figures not measured."]
+
+
+class Results:
+    """Rows so far, with those of earlier runs into the same folder; a case that is measured again replaces its old rows."""
+
+    KEY = ("family", "shape", "n", "k", "method", "threads", "device")
+
+    def __init__(self, folder: Path | None, machine: str) -> None:
+        self.folder, self.machine = folder, machine
+        self.rows: list[dict[str, Any]] = []
+        if folder is not None and (folder / "results.json").exists():
+            stored = json.loads((folder / "results.json").read_text())
+            if stored["machine"] != machine:
+                raise SystemExit(f"--out: {folder} holds results of another machine or other versions: {stored['machine']}")
+            self.rows = stored["rows"]
+
+    def add(self, rows: list[dict[str, Any]], clock: str) -> None:
+        new = {tuple(row[name] for name in self.KEY) for row in rows}
+        self.rows = [row for row in self.rows if tuple(row[name] for name in self.KEY) not in new] + rows
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "results.json").write_text(json.dumps({"machine": self.machine, "rows": self.rows}, indent=1))
+            (self.folder / "table.md").write_text(f"{self.machine}\n\n{report(self.rows, clock)}\n")
 
 
 def main() -> None:
@@ -107,24 +141,21 @@ def main() -> None:
     from ..machine import describe
 
     limits = Limits(options.threads, 1 if options.quick else options.rounds, options.timeout, options.memory, options.device, options.work)
-    machine = f"{describe(PACKAGES)}; workers: {options.threads} threads, ours on {options.device}"
-    print(f"{machine}\n\n{table.HEADER}", flush=True)
-    rows: list[dict[str, Any]] = []
+    results = Results(options.out, describe(PACKAGES))
+    print(f"{results.machine}\n\n{table.HEADER}", flush=True)
     for family in chosen_families(options.only):
         for case in cases(family, options):
+            refused = refusals(results.rows, case, options.threads)
             try:
-                rows += (found := compare(family, case, methods_of(family, options.peers), refusals(rows, case), limits))
-            except RuntimeError as cause:  # a problem that could not be made, such as a file that does not load
-                print(f"| {family.name} | {Path(case.shape).name} | | | | | | | | | | not made: {cause} |", flush=True)
+                found = compare(family, case, methods_of(family, case, options), refused, limits)
+            except RuntimeError as cause:  # a problem that could not be made, such as a file that is refused
+                print(f"| {family.name} | {Path(case.shape).name} | | | | | | | | | | | not made: {cause} |", flush=True)
                 continue
+            results.add(found, options.clock)
             print("\n".join(table.lines(found, options.clock)), flush=True)
-            if options.out:
-                options.out.mkdir(parents=True, exist_ok=True)
-                (options.out / "results.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1))
-                (options.out / "table.md").write_text(f"{machine}\n\n{report(rows, options.clock)}\n")
-    print("\n" + "\n".join(verdicts(rows, options.clock)))
+    print("\n" + "\n".join(verdicts(results.rows, options.clock)))
     if options.out:
-        plot.draw(rows, options.out)
+        plot.draw(results.rows, options.out, options.clock)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .problems import Problem
-from .registry import Family, Verdict
+from .registry import Family, Verdict, on_host
 
 #: The shift that LaPy and pyFM use, and that the recommended call of ``eigsh`` needs: below zero, well under the first eigenvalue.
 SIGMA = -0.01
@@ -17,7 +17,7 @@ def judge(problem: Problem, result) -> Verdict:
     ``s`` is the scale of the first non-zero eigenvalue. Orthonormality is ``|V^T M V g - g| / |g|`` for random ``g``: the
     matrix ``V^T M V`` itself would cost more than some solvers. A block of columns at a time, for memory.
     """
-    values, vectors = (np.asarray(part, dtype=np.float64) for part in result)
+    values, vectors = (on_host(part).astype(np.float64, copy=False) for part in result)
     stiffness, mass = problem.stiffness, problem.mass
     scale = float(np.median(stiffness.diagonal()) / mass.sum())
     if not (np.isfinite(values).all() and np.isfinite(vectors).all()):
@@ -52,7 +52,7 @@ def _ours(problem: Problem):
 
     def solve():
         found = eigenpairs(stiffness, mass, k)
-        return [part.cpu() if isinstance(part, torch.Tensor) else part for part in (found.values, found.vectors)]
+        return found.values, found.vectors
 
     return solve
 
@@ -70,7 +70,7 @@ def _ours_basis(problem: Problem):
 
     def solve():
         basis = geospec.LaplaceBasis.fit(operator, problem.k)
-        return basis.eigenvalues.cpu(), basis.modes.cpu()
+        return basis.eigenvalues, basis.modes
 
     return solve
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .problems import Problem
-from .registry import Family, Verdict
+from .registry import Family, Verdict, on_host
 
 
 def judge(problem: Problem, result) -> Verdict:
@@ -13,7 +13,7 @@ def judge(problem: Problem, result) -> Verdict:
     stiffness, mass = result
     if hasattr(stiffness, "to_scipy"):
         stiffness = stiffness.to_scipy()[0]
-    mass = mass.diagonal() if hasattr(mass, "diagonal") and getattr(mass, "ndim", 2) == 2 else np.asarray(mass)
+    mass = mass.diagonal() if hasattr(mass, "diagonal") and getattr(mass, "ndim", 2) == 2 else on_host(mass)
     sign = np.sign(stiffness.diagonal().sum())
     probe = np.random.default_rng(0).standard_normal(len(mass))
     image = sign * (stiffness @ probe)
@@ -33,7 +33,7 @@ def _laplacian(kind: str):
 
         def build():
             operator = geospec.laplacian(mesh, kind)
-            return operator, operator.mass.cpu()
+            return operator, operator.mass
 
         return build
 
@@ -111,7 +111,7 @@ def _cloud(problem: Problem):
 
     def build():
         operator = geospec.laplacian(cloud, n_neighbors=problem.k)
-        return operator, operator.mass.cpu()
+        return operator, operator.mass
 
     return build
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from .problems import Problem
-from .registry import Family, Verdict
+from .registry import Family, Verdict, on_host
 
 
 def judge_near(problem: Problem, indices) -> Verdict:
     """Sum over each query's neighbours of the squared distance, measured again in float64 from the indices."""
     points = problem.arrays.get("points", problem.arrays.get("vertices")).astype(np.float64)
     queries = problem.arrays.get("queries", points).astype(np.float64)
-    indices = np.asarray(indices).reshape(len(queries), -1)
+    indices = on_host(indices).reshape(len(queries), -1)
     total = np.zeros(len(queries))
     for column in indices.T:
         total += ((queries - points[column]) ** 2).sum(axis=1)
@@ -23,7 +23,7 @@ def judge_far(problem: Problem, indices) -> Verdict:
     """The radius that the chosen points cover."""
     from scipy.spatial import cKDTree
 
-    chosen = problem.vertices[np.asarray(indices).astype(np.int64)]
+    chosen = problem.vertices[on_host(indices).astype(np.int64)]
     return Verdict(cKDTree(chosen).query(problem.vertices)[0].max(keepdims=True))
 
 
@@ -41,7 +41,7 @@ def _knn(problem: Problem):
     from geospec.ops import knn
 
     points, k = problem.tensor("vertices"), problem.k
-    return lambda: knn(points, points, k)[1].cpu()
+    return lambda: knn(points, points, k)[1]
 
 
 @KNN.method("geospec, float32")
@@ -49,7 +49,7 @@ def _knn_single(problem: Problem):
     from geospec.ops import knn
 
     points, k = problem.tensor("vertices").float(), problem.k
-    return lambda: knn(points, points, k)[1].cpu()
+    return lambda: knn(points, points, k)[1]
 
 
 @KNN.method("cKDTree")
@@ -106,7 +106,7 @@ def _farthest(problem: Problem):
     from geospec.ops import farthest_points
 
     points = problem.tensor("vertices")
-    return lambda: farthest_points(points, problem.k).cpu()
+    return lambda: farthest_points(points, problem.k)
 
 
 @FARTHEST.method("torch, plain loop")
@@ -148,7 +148,7 @@ def _nearest(problem: Problem):
     from geospec.ops import spectral_nearest
 
     queries, points = problem.tensor("queries"), problem.tensor("points")
-    return lambda: spectral_nearest(queries, points)[0].cpu()
+    return lambda: spectral_nearest(queries, points)[0]
 
 
 def _nearest_tree(problem: Problem):

@@ -9,12 +9,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from .problems import MAKERS
 from .registry import is_ours
 
 INK, SOFT, GRID = "#222222", "#666666", "#dddddd"
 COLORS = ("#0b62a4", "#d1495b", "#66a182", "#8d6cab", "#edae49", "#2e4057", "#7f7f7f", "#b07aa1")
 WIDTH, HEIGHT, LEFT, TOP, LEGEND = 330, 250, 62, 40, 22
-QUANTITIES = (("seconds", "seconds"), ("over", "MiB over start"))
+LABELS = {"seconds": "seconds", "cpu": "CPU seconds", "over": "MiB over start"}
 
 
 class Picture:
@@ -72,23 +73,23 @@ class Picture:
         return image
 
 
-def draw(rows: list[dict[str, Any]], folder: Path) -> list[Path]:
+def draw(rows: list[dict[str, Any]], folder: Path, clock: str) -> list[Path]:
     """One picture a family that has at least two sizes: a column of panels for each ``k``, time above memory."""
     from geospec.viz.render import save_image
 
     written = []
     for family in dict.fromkeys(row["family"] for row in rows):
-        done = [row for row in rows if row["family"] == family and row["status"] == "ok" and "/" not in row["shape"]]
+        done = [row for row in rows if row["family"] == family and row["status"] == "ok" and row["shape"] in MAKERS]
         if len({row["n"] for row in done}) < 2:
             continue
-        picture = growth(family, done)
+        picture = growth(family, done, clock)
         path = folder / re.sub("[^a-z0-9]+", "-", family.lower())
         path.with_suffix(".svg").write_text(picture.svg())
         written += [path.with_suffix(".svg"), save_image(picture.image(), path.with_suffix(".png"))]
     return written
 
 
-def growth(family: str, rows: list[dict[str, Any]]) -> Picture:
+def growth(family: str, rows: list[dict[str, Any]], clock: str) -> Picture:
     counts = sorted({row["k"] for row in rows})
     methods = list(dict.fromkeys(row["method"] for row in rows))
     colors = dict(zip(methods, COLORS * 2, strict=False))
@@ -97,8 +98,8 @@ def growth(family: str, rows: list[dict[str, Any]]) -> Picture:
     picture = Picture(len(counts) * WIDTH, bottom + LEGEND * -(-len(methods) // across) + 10)
     picture.text(12, 18, f"{family}: growth with the number of points", INK, size=15)
     for column, k in enumerate(counts):
-        for line, (quantity, label) in enumerate(QUANTITIES):
-            title = f"{label}, k = {k}" if k else label
+        for line, quantity in enumerate((clock, "over")):
+            title = f"{LABELS[quantity]}, k = {k}" if k else LABELS[quantity]
             chosen = [row for row in rows if row["k"] == k and row[quantity] > 0]
             _panel(picture, column * WIDTH, TOP + line * HEIGHT, title, chosen, quantity, colors)
     for i, name in enumerate(methods):

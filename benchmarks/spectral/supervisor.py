@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .problems import place
+from .problems import MAKERS, place
 from .registry import Case, Family, is_ours
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,8 +94,8 @@ def prepared(case: Case, limits: Limits) -> tuple[Case, Path]:
 
 def compare(family: Family, case: Case, methods: list[str], refused: dict[str, str], limits: Limits) -> list[dict[str, Any]]:
     """All methods on one case, in rounds A B C A B C ...; one row a method. ``refused`` says which not to start, and why."""
-    like_it = case if case.shape.startswith("bumpy") or "/" not in case.shape else replace(case, shape="bumpy sphere")
-    _, warm_up = prepared(replace(like_it, n=1000), limits)
+    alike = case.shape if case.shape in MAKERS else "bumpy sphere"
+    _, warm_up = prepared(replace(case, shape=alike, n=1000), limits)
     case, path = prepared(case, limits)
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in methods}
     prints: dict[str, np.ndarray] = {}
@@ -122,6 +122,7 @@ def compare(family: Family, case: Case, methods: list[str], refused: dict[str, s
 def _row(family: Family, case: Case, name: str, runs: list[dict], prints: dict[str, np.ndarray], limits: Limits) -> dict[str, Any]:
     """Medians over the rounds, worst residual, and the distance from the reference's answer."""
     row = {"family": case.family, "shape": case.shape, "n": case.n, "k": case.k, "method": name, "threads": limits.threads}
+    row["device"] = limits.device if is_ours(name) else "cpu"
     bad = next((run for run in runs if run["status"] != "ok"), None)
     if bad is not None:
         return {**row, "status": bad["status"], "note": bad["note"]}
@@ -135,4 +136,4 @@ def _row(family: Family, case: Case, name: str, runs: list[dict], prints: dict[s
     if reference is not None and name != family.reference:
         same_length = mine.shape == reference.shape
         row["difference"] = float(np.linalg.norm(mine - reference) / np.linalg.norm(reference)) if same_length else None
-    return {**row, "status": "ok", "rounds": len(runs), "device": limits.device if is_ours(name) else "cpu"}
+    return {**row, "status": "ok", "rounds": len(runs)}

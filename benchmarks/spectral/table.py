@@ -8,10 +8,10 @@ from typing import Any
 from .registry import is_ours
 
 HEADER = (
-    "| what | shape | n | k | method | seconds (range) | CPU s | / ours | peak MiB (over start) | residual | differs by | |\n"
-    "| --- | --- | --: | --: | --- | --: | --: | --: | --: | --: | --: | --- |"
+    "| what | shape | n | k | threads | method | seconds (range) | CPU s | / ours | peak MiB (over start) | residual | differs by | |\n"
+    "| --- | --- | --: | --: | --: | --- | --: | --: | --: | --: | --: | --: | --- |"
 )
-FIGURE_HEADER = "| figure | case | wanted | measured | ours | best peer | |\n| --- | --- | --- | --: | --: | --- | --- |"
+FIGURE_HEADER = "| figure | case | asked | measured | ours | best peer | threads | |\n| --- | --- | --- | --: | --: | --- | --: | --- |"
 
 
 def lines(rows: list[dict[str, Any]], clock: str) -> list[str]:
@@ -22,7 +22,8 @@ def lines(rows: list[dict[str, Any]], clock: str) -> list[str]:
 
 def _line(row: dict[str, Any], ours: dict[str, Any] | None, clock: str) -> str:
     shape = Path(row["shape"]).name
-    start = f"| {row['family']} | {shape} | {row['n']:,} | {row['k'] or ''} | {row['method']} |"
+    method = row["method"] + f" on {row['device']}" * (row["device"] != "cpu")
+    start = f"| {row['family']} | {shape} | {row['n']:,} | {row['k'] or ''} | {row['threads']} | {method} |"
     if row["status"] != "ok":
         return f"{start} | | | | | | {row['status']}: {row['note']} |".replace("\n", " ")
     low, high = row["range"]
@@ -44,16 +45,14 @@ def figure_line(found: dict[str, Any]) -> str:
     figure, unit = found["figure"], UNITS[found["quantity"]]
     case = figure.case
     count = f", k = {case.k}" if case.k else ""
-    peers = "best of " * (len(figure.peers) > 1) + ", ".join(figure.peers)
-    wanted = (
-        f">= {figure.wanted:g} x less {unit} than {peers}"
-        if peers
-        else f"<= {figure.wanted:g} {unit}" + " on a GPU" * (figure.device != "cpu")
+    peers = "best of " * (len(figure.peers) > 1) + "; ".join(figure.peers)
+    asked = (
+        f"{peers} / ours >= {figure.wanted:g}" if peers else f"ours <= {figure.wanted:g} {unit}" + " on a GPU" * (figure.device != "cpu")
     )
-    start = f"| {case.family} | {case.n:,}{count} | {wanted} |"
-    verdict = found["verdict"] if found["verdict"] == "ok" else f"**{found['verdict']}**"
+    start = f"| {case.family} | {case.n:,}{count} | {asked} |"
+    verdict = found["verdict"] if found["verdict"] == "ok" else f"**{found['verdict']}** {found.get('note', '')}"
     if "measured" not in found:
-        return f"{start} | | | {verdict} {found.get('note', '')} |"
-    measured = f"{found['measured']:.2f} x" if peers else f"{found['measured']:.3g} {unit}"
+        return f"{start} | | | | {verdict} |"
+    measured = f"**{found['measured']:.2f}**" if peers else f"{found['measured']:.3g} {unit}"
     peer = f"{found['peer']}, {found['peer_value']:.3g} {unit}" if peers else ""
-    return f"{start} {measured} | {found['ours']:.3g} {unit} | {peer} | {verdict} |"
+    return f"{start} {measured} | {found['ours']:.3g} {unit} | {peer} | {found['threads']} | {verdict} |"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from .problems import Problem
-from .registry import Family, Verdict
+from .registry import Family, Verdict, on_host
 
 
 def judge(problem: Problem, target_to_source) -> Verdict:
     """Where each target point lands on the source."""
-    return Verdict(problem.source_vertices[np.asarray(target_to_source)].ravel())
+    return Verdict(problem.source_vertices[on_host(target_to_source)].ravel())
 
 
 ZOOMOUT = Family("ZoomOut", "pyFM", judge, "pair of creatures", (5_000, 10_000), (100,), "modes")
@@ -26,7 +24,7 @@ def _ours(problem: Problem):
         for side in ("source", "target")
     )
     first = problem.tensor("first")
-    return lambda: zoomout(first, source, target, k_final=problem.k, step=1).target_to_source.cpu()
+    return lambda: zoomout(first, source, target, k_final=problem.k, step=1).target_to_source
 
 
 @ZOOMOUT.method("pyFM")
