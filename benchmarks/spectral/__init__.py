@@ -6,6 +6,6 @@
     python -m benchmarks.spectral --data FOLDER                    # a folder of real meshes
 
 Every measurement is a process of its own, held to ``--threads`` cores, on a problem that was prepared once and is
-the same for all. One yardstick judges all methods of a family. What fails, is killed or is absent is a row too.
-A peer that is not installed is left out; the extra ``bench`` installs most.
+the same for all. One yardstick judges all methods of a family. What fails, is stopped or is not
+installed is a row too. Runs into one ``--out`` folder add up to one table.
 """

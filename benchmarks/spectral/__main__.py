@@ -142,15 +142,17 @@ def main() -> None:
 
     limits = Limits(options.threads, 1 if options.quick else options.rounds, options.timeout, options.memory, options.device, options.work)
     results = Results(options.out, describe(PACKAGES))
+    done: list[dict[str, Any]] = []  # in this run: an earlier one may have had other limits
     print(f"{results.machine}\n\n{table.HEADER}", flush=True)
     for family in chosen_families(options.only):
         for case in cases(family, options):
-            refused = refusals(results.rows, case, options.threads)
+            refused = refusals(done, case, options.threads)
             try:
                 found = compare(family, case, methods_of(family, case, options), refused, limits)
             except RuntimeError as cause:  # a problem that could not be made, such as a file that is refused
                 print(f"| {family.name} | {Path(case.shape).name} | | | | | | | | | | | not made: {cause} |", flush=True)
                 continue
+            done += found
             results.add(found, options.clock)
             print("\n".join(table.lines(found, options.clock)), flush=True)
     print("\n" + "\n".join(verdicts(results.rows, options.clock)))
