@@ -1,1 +1,1 @@
-"""Speed and error beside peers: ``python -m benchmarks.ops``, ``python -m benchmarks.matching``."""
+"""Speed and error beside peers: ``python -m benchmarks.ops``, ``.matching``, ``.spectral``."""
