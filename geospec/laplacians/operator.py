@@ -15,12 +15,15 @@ class Laplacian:
     ``stiffness`` is a sparse CSR tensor ``(n, n)`` with int64 indices, symmetric positive
     semi-definite, rows summing to zero (so the pointwise operator ``M^-1 S`` is *minus* the
     analyst's Laplacian); its entry sums ``f^T S f`` are the Dirichlet energy. ``mass (n,)`` is the
-    lumped diagonal, summing to the area. ``kind`` says which construction made it.
+    lumped diagonal, summing to the area. ``kind`` says which construction made it. Graphs have another
+    mass (:func:`geospec.laplacians.graph_laplacian`); operators on edges and faces, and such with a Robin condition,
+    have rows of another sum, and ``zero_rows`` false.
     """
 
     stiffness: Tensor
     mass: Tensor
     kind: str
+    zero_rows: bool = True
 
     def __repr__(self) -> str:
         entries = self.stiffness.values().numel()
@@ -58,7 +61,7 @@ class Laplacian:
         s = self.stiffness.detach().cpu()
         arrays = (s.values().double().numpy(), s.col_indices().numpy(), s.crow_indices().numpy())
         stiffness = scipy.sparse.csr_matrix(arrays, shape=tuple(s.shape), copy=True)
-        if s.values().dtype == torch.float32:
+        if self.zero_rows and s.values().dtype == torch.float32:
             stiffness = (stiffness - scipy.sparse.diags(stiffness.sum(axis=1).A1)).tocsr()
         return stiffness, scipy.sparse.diags(self.mass.detach().cpu().double().numpy()).tocsr()
 
