@@ -119,7 +119,8 @@ def whitney_mass(mesh: Mesh) -> Tensor:
     def term(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
         return share[a[:, None], b] * gram[:, c[:, None], d]
 
-    local = term(start, start, end, end) - term(start, end, end, start) - term(end, start, start, end) + term(end, end, start, start)
+    # Grouped so that an entry and its mirror round alike.
+    local = term(start, start, end, end) + term(end, end, start, start) - (term(start, end, end, start) + term(end, start, start, end))
     signs = _signs(mesh)
     values = (signs[:, :, None] * signs[:, None] * local / 12).to(mesh.vertices.dtype)
     of_side, count = mesh.edge_table.of_side, len(mesh.edge_table.ends)

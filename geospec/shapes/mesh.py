@@ -11,7 +11,7 @@ from torch import Tensor
 from .. import ops
 from ..errors import ShapeError, problem
 from .edges import EdgeTable, edge_table
-from .fields import as_float, as_index
+from .fields import as_float, as_index, unit_rows
 from .vertex_map import VertexMap
 
 
@@ -82,14 +82,14 @@ class Mesh:
     @cached_property
     def face_normals(self) -> Tensor:
         """Unit normal of each face ``(f, 3)``; zero on degenerate faces."""
-        return torch.nn.functional.normalize(self._double_area_normals, dim=1)
+        return unit_rows(self._double_area_normals)
 
     @cached_property
     def vertex_normals(self) -> Tensor:
         """Area-weighted unit normal of each vertex ``(n, 3)``; zero where no face meets it."""
         spread = self._double_area_normals.repeat_interleave(3, dim=0)
         total = torch.zeros_like(self.vertices).index_add(0, self.faces.reshape(-1), spread)
-        return torch.nn.functional.normalize(total, dim=1)
+        return unit_rows(total)
 
     @property
     def edges(self) -> Tensor:
