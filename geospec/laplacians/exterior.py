@@ -77,7 +77,7 @@ def hodge_star(mesh: Mesh, degree: int) -> Tensor:
     if degree == 2:
         return 1 / areas
     table = mesh.edge_table
-    crowded = table.count > 2
+    crowded = table.n_sides > 2
     if crowded.any():
         ends = table.ends[crowded][0].tolist()
         got = f"{int(crowded.sum())} edges of three faces or more, the first between vertices {ends}"
@@ -163,28 +163,22 @@ def hodge_laplacian(mesh: Mesh, degree: int) -> Laplacian:
     if degree == 2 and not Connectivity(mesh.faces.cpu().numpy(), mesh.n_points).orientable:
         raise ShapeError(problem("mesh", "an orientable surface for degree 2", "one with a single side", "degree 1 takes it"))
     wide = Mesh(mesh.vertices.detach().double(), mesh.faces)
-    areas, weights = hodge_star(wide, 0).cpu().numpy(), hodge_star(wide, 1)
     if degree:
-        _refuse_weights(wide, weights)
-    weights = weights.cpu().numpy()
+        _refuse_weights(wide, hodge_star(wide, 1))
+    stars = [hodge_star(wide, d).cpu().numpy() for d in (0, 1, 2)]
     d0, d1 = (to_scipy(exterior_derivative(mesh, d, torch.float64)) for d in (0, 1))
+    if degree < 2:
+        _refuse_bare(stars[0])
     if degree == 0:
-        _refuse_bare(areas)
-        stiffness, mass = d0.T @ scipy.sparse.diags(weights) @ d0, areas
+        stiffness = d0.T @ scipy.sparse.diags(stars[1]) @ d0
     elif degree == 1:
-        _refuse_bare(areas)
-        inverse_areas = hodge_star(wide, 2).cpu().numpy()
-        down = (d0 @ scipy.sparse.diags(1 / areas) @ d0.T).tocsr()
-        # Both weights in one product, so that an entry and its mirror round alike.
-        down.data *= weights[down.indices] * weights.repeat(down.indptr[1:] - down.indptr[:-1])
-        stiffness, mass = d1.T @ scipy.sparse.diags(inverse_areas) @ d1 + down, weights
+        up = d1.T @ scipy.sparse.diags(stars[2]) @ d1
+        stiffness = up + _scaled(d0 @ scipy.sparse.diags(1 / stars[0]) @ d0.T, stars[1])
     else:
-        mass = hodge_star(wide, 2).cpu().numpy()
-        stiffness = (d1 @ scipy.sparse.diags(1 / weights) @ d1.T).tocsr()
-        stiffness.data *= mass[stiffness.indices] * mass.repeat(stiffness.indptr[1:] - stiffness.indptr[:-1])
+        stiffness = _scaled(d1 @ scipy.sparse.diags(1 / stars[1]) @ d1.T, stars[2])
     like = mesh.vertices.detach()
     matrix = from_scipy(stiffness).to(device=like.device, dtype=like.dtype)
-    return Laplacian(matrix, torch.from_numpy(mass).to(like), f"hodge-{degree}", zero_rows=degree == 0)
+    return Laplacian(matrix, torch.from_numpy(stars[degree]).to(like), f"hodge-{degree}", zero_rows=degree == 0)
 
 
 def whitney_laplacian(mesh: Mesh) -> tuple[Tensor, Tensor]:
@@ -216,6 +210,13 @@ def whitney_laplacian(mesh: Mesh) -> tuple[Tensor, Tensor]:
     stiffness = (stiffness + stiffness.T) / 2
     device, dtype = mesh.vertices.device, mesh.vertices.dtype
     return from_scipy(stiffness).to(device=device, dtype=dtype), from_scipy(mass).to(device=device, dtype=dtype)
+
+
+def _scaled(matrix, star):
+    """``diag(star) @ matrix @ diag(star)``, both factors in one product, so that an entry and its mirror round alike."""
+    matrix = matrix.tocsr()
+    matrix.data *= star[matrix.indices] * star.repeat(matrix.indptr[1:] - matrix.indptr[:-1])
+    return matrix
 
 
 def _signs(mesh: Mesh) -> Tensor:

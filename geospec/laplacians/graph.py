@@ -44,7 +44,8 @@ def graph_laplacian(
     No area enters, so eigenvalues are those of a surface at best up to a factor. For evenly sampled points the
     Gaussian one tends to it as ``n`` grows and ``h`` shrinks, slowly enough that neighbours become many (``n h^m / log n`` without
     bound in ``m`` dimensions); at a fixed number of neighbours an error stays. Uneven sampling bends the limit: with density
-    ``p``, ``"degree"`` leads to ``-div(p^2 grad f) / p^2``. Unit weights on the edges of a mesh tend to nothing of the surface.
+    ``p``, and neighbours that reach well beyond ``h``, ``"degree"`` leads to ``-div(p^2 grad f) / p^2``; where they end sooner, the
+    limit mixes with that of the bare neighbour graph. Unit weights on the edges of a mesh tend to nothing of the surface.
 
     Raises
     ------

@@ -11,13 +11,13 @@ from torch import Tensor
 class EdgeTable(NamedTuple):
     """Undirected edges, and where the sides of the faces are among them. All int64.
 
-    ``ends (e, 2)`` smaller index first, sorted, each edge once; ``count (e,)`` how many sides lie on it;
+    ``ends (e, 2)`` smaller index first, sorted, each edge once; ``n_sides (e,)`` how many sides lie on it;
     ``of_side (f, 3)`` the edge of side ``s`` of each face, which runs from its corner ``s`` to the next one.
     A face that names a vertex twice has a side from that vertex to itself.
     """
 
     ends: Tensor
-    count: Tensor
+    n_sides: Tensor
     of_side: Tensor
 
 

@@ -113,6 +113,8 @@ def test_broken_meshes_have_a_graph():
     assert matrix[3, 7] == matrix[0, 8] == -1
     assert matrix.sum(dim=1).abs().max() == 0
     assert matrix.diagonal()[4] == 6
+    degree = laplacian(Mesh(mesh.vertices, faces), "graph", weights="unit", mass="degree")
+    assert torch.equal(degree.mass, matrix.diagonal())
 
 
 def test_gradient_in_the_points():
