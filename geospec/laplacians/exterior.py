@@ -154,7 +154,7 @@ def hodge_laplacian(mesh: Mesh, degree: int) -> Laplacian:
     ------
     ArgumentError : another degree. ShapeError : what the mesh must not have, see above.
 
-    Cost at 200k vertices (600k edges): 2 s for degree 1. Source: Desbrun et al. 2005, section 8; Dodziuk and Patodi 1976 for the convergence.
+    Cost at 200k vertices: 2 s for degree 1. Source: Desbrun et al. 2005, section 8; Dodziuk and Patodi 1976 for the convergence.
     """
     import scipy.sparse
 
