@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .errors import ArgumentError, ConvergenceError, ShapeError, one_of, problem, require_package
-from .laplacians import laplacian
+from .laplacians import divergence, gradient, laplacian, to_scipy
 from .shapes.cloud import PointCloud
 from .shapes.mesh import Mesh
 from .shapes.repairs import repair
@@ -113,8 +113,7 @@ class HeatGeodesics:
         assert mesh.vertex_map is not None
         self._used, self._place = mesh.vertex_map.to_file.numpy(), mesh.vertex_map.from_file.numpy()
         stiffness, mass = laplacian(mesh).to_scipy()
-        self._gradient, areas = _gradient(mesh)
-        self._divergence = self._gradient.multiply(np.repeat(areas, 3)[:, None]).T.tocsr()
+        self._gradient, self._divergence = to_scipy(gradient(mesh)), -to_scipy(divergence(mesh))
         time = time_scale * float(_graph(mesh).data.mean()) ** 2
         fit = self._divergence @ self._gradient
         # The fit is blind to a constant; this share of the mass pins it and bends the rest by as little.
@@ -136,24 +135,6 @@ class HeatGeodesics:
         if np.isnan(distance).any():
             raise ConvergenceError("heat method: the fit gave NaN; look at the shape's report for degenerate faces")
         return distance.T
-
-
-def _gradient(mesh: Mesh) -> tuple[scipy.sparse.csr_matrix, Array]:
-    """The gradient of functions linear on each face, ``(3 f, n)``, and the areas ``(f,)``; zero rows on faces without area."""
-    import scipy.sparse
-
-    points, faces = _points(mesh), mesh.faces.cpu().numpy()
-    corners = points[faces]
-    opposite = np.roll(corners, -2, axis=1) - np.roll(corners, -1, axis=1)  # the edge across from each corner
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    squared = (normals**2).sum(axis=1)
-    longest = (opposite**2).sum(axis=2).max(axis=1)
-    flat = np.sqrt(squared) <= 1e-12 * longest
-    entries = np.cross(normals[:, None], opposite) / np.where(flat, np.inf, squared)[:, None, None]  # (f, corner, 3)
-    rows = np.repeat(np.arange(3 * len(faces)).reshape(-1, 1, 3), 3, axis=1)
-    columns = np.repeat(faces[:, :, None], 3, axis=2)
-    shape = (3 * len(faces), len(points))
-    return scipy.sparse.csr_matrix((entries.ravel(), (rows.ravel(), columns.ravel())), shape=shape), np.where(flat, 0, np.sqrt(squared) / 2)
 
 
 def _dijkstra(shape: Mesh | PointCloud, index: npt.NDArray[np.int64]) -> Array:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..errors import ConvergenceError
 from ..factor import SparseFactor, SparsePattern
-from ..laplacians.operator import csr
+from ..laplacians.sparse import csr
 
 #: Columns of a block. More share the reads of factor and space, fewer need a smaller space; measured on surfaces.
 WIDTH = 8

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ArgumentError, ShapeError, one_of, problem
-from ..laplacians import Laplacian, laplacian
+from ..laplacians import Laplacian, boundary_vertices, laplacian
 from ..shapes.cloud import PointCloud
 from ..shapes.mesh import Mesh
 from . import cache as disk
@@ -173,13 +173,11 @@ def _interior(shape: Mesh | PointCloud | Laplacian) -> np.ndarray:
     """Vertices off the boundary: on no edge that has a single face."""
     if not isinstance(shape, Mesh):
         raise ArgumentError(problem("boundary", "'neumann' where there are no faces to tell the boundary", "'dirichlet'", "pass a Mesh"))
-    sides = shape.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).sort(dim=1).values
-    edges, count = torch.unique(sides, dim=0, return_counts=True)
-    outline = edges[count == 1]
+    outline = boundary_vertices(shape)
     if not len(outline):
         raise ArgumentError(problem("boundary", "'neumann' for a closed mesh", "'dirichlet'", "this mesh has no boundary edge"))
-    free = torch.ones(shape.n_points, dtype=torch.bool, device=edges.device)
-    free[outline.reshape(-1)] = False
+    free = torch.ones(shape.n_points, dtype=torch.bool, device=outline.device)
+    free[outline] = False
     return np.flatnonzero(free.cpu().numpy())
 
 

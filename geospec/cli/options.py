@@ -50,9 +50,9 @@ Kind = Annotated[
     typer.Option(
         "--laplacian",
         "--kind",
-        metavar="robust|cotangent",
+        metavar="robust|cotangent|graph|anisotropic",
         rich_help_panel=METHOD,
-        help="The Laplacian: robust takes any mesh or cloud, cotangent sound meshes only.",
+        help="The Laplacian: robust takes any mesh or cloud, graph too, cotangent and anisotropic sound meshes only.",
     ),
 ]
 Boundary = Annotated[

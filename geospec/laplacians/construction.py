@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,12 +12,19 @@ from .. import ops
 from ..errors import ArgumentError, ShapeError, one_of, problem
 from ..shapes.cloud import PointCloud
 from ..shapes.mesh import Mesh
-from .operator import Laplacian, csr
+from .anisotropic import anisotropic_laplacian
+from .checks import REPAIR, refuse_degenerate
+from .graph import graph_laplacian
+from .operator import Laplacian
+from .sparse import csr
 
-KINDS = ("robust", "cotangent")
+KINDS = ("robust", "cotangent", "graph", "anisotropic")
+_OPTIONS = {"graph": ("weights", "bandwidth", "mass"), "anisotropic": ("alpha", "angle", "directions")}
 
 
-def laplacian(shape: Mesh | PointCloud, kind: str = "robust", *, mollify_factor: float = 1e-5, n_neighbors: int = 30) -> Laplacian:
+def laplacian(
+    shape: Mesh | PointCloud, kind: str = "robust", *, mollify_factor: float = 1e-5, n_neighbors: int = 30, **options: Any
+) -> Laplacian:
     """Stiffness and lumped mass of a mesh or point cloud: ``f^T S f`` is the integral of ``|grad f|^2``.
 
     Parameters
@@ -25,8 +34,11 @@ def laplacian(shape: Mesh | PointCloud, kind: str = "robust", *, mollify_factor:
         mollified, tufted cover, intrinsic Delaunay flips (weights never negative); for a cloud, local
         triangulations. Not differentiable. ``"cotangent"`` takes meshes without degenerate faces:
         ``S_ij = -(cot a + cot b) / 2``, by our own kernel, on the mesh's device, differentiable once in the vertices.
+        ``"graph"`` takes meshes and clouds in any dimension, see :func:`graph_laplacian`; ``"anisotropic"``
+        takes meshes, see :func:`anisotropic_laplacian`.
     mollify_factor : edge lengthening of ``"robust"``, relative to the mean edge length.
-    n_neighbors : neighbours of each point in a cloud's local triangulation, at least 3.
+    n_neighbors : neighbours of each point in a cloud's local triangulation, at least 3, or in its graph.
+    options : of ``"graph"`` (``weights``, ``bandwidth``, ``mass``) and ``"anisotropic"`` (``alpha``, ``angle``, ``directions``).
 
     Returns
     -------
@@ -36,7 +48,8 @@ def laplacian(shape: Mesh | PointCloud, kind: str = "robust", *, mollify_factor:
 
     Raises
     ------
-    ArgumentError : unknown kind; ``"cotangent"`` of a cloud; ``"robust"`` of vertices that require gradients.
+    ArgumentError : unknown kind, option of another kind; ``"cotangent"`` or ``"anisotropic"`` of a cloud;
+        ``"robust"`` or ``"anisotropic"`` of vertices that require gradients.
     ShapeError : no faces or fewer points than neighbours, vertices that no face uses (their mass would be
         zero), or, for ``"cotangent"``, faces of zero area.
 
@@ -44,13 +57,22 @@ def laplacian(shape: Mesh | PointCloud, kind: str = "robust", *, mollify_factor:
     Source: Pinkall and Polthier 1993; Sharp and Crane 2020, "A Laplacian for Nonmanifold Triangle Meshes".
     """
     one_of("kind", kind, KINDS)
+    known = _OPTIONS.get(kind, ())
+    if strange := options.keys() - known:
+        raise ArgumentError(problem("options", f"those of {kind!r}: {', '.join(known) or 'none'}", ", ".join(sorted(strange))))
     if isinstance(shape, Mesh):
         _refuse_unreferenced(shape)
+        if kind == "anisotropic":
+            return anisotropic_laplacian(shape, **options)
+        if kind == "graph":
+            return graph_laplacian(shape, n_neighbors=n_neighbors, **options)
         return _cotangent(shape) if kind == "cotangent" else _robust_mesh(shape, mollify_factor)
     if not isinstance(shape, PointCloud):
         raise ArgumentError(problem("shape", "a Mesh or a PointCloud", type(shape).__name__))
-    if kind == "cotangent":
-        raise ArgumentError(problem("kind", "'robust' for a point cloud", "'cotangent'", "a cloud has no faces"))
+    if kind in ("cotangent", "anisotropic"):
+        raise ArgumentError(problem("kind", "'robust' or 'graph' for a point cloud", repr(kind), "a cloud has no faces"))
+    if kind == "graph":
+        return graph_laplacian(shape, n_neighbors=n_neighbors, **options)
     return _robust_cloud(shape, mollify_factor, n_neighbors)
 
 
@@ -66,17 +88,7 @@ def _refuse_unreferenced(mesh: Mesh) -> None:
 
 def _cotangent(mesh: Mesh) -> Laplacian:
     cotangents, areas = ops.cotangent(mesh.vertices, mesh.faces)
-    broken = ~torch.isfinite(cotangents).all(dim=1)
-    if broken.any():
-        first = int(broken.long().argmax())
-        raise ShapeError(
-            problem(
-                "shape",
-                "faces of positive area",
-                f"{int(broken.sum())} degenerate faces, the first is face {first} with vertices {mesh.faces[first].tolist()}",
-                "use kind='robust', or geospec.repair(shape, steps=('degenerate-faces',))",
-            )
-        )
+    refuse_degenerate(mesh, cotangents, "shape", f"use kind='robust', or {REPAIR}")
     adjacency = ops.mesh_adjacency(mesh.faces, mesh.n_points)
     values, mass = ops.assemble_stiffness(cotangents, areas, mesh.faces, adjacency)
     return Laplacian(csr(adjacency.crow, adjacency.col, values), mass, "cotangent")

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-
-def csr(crow: Tensor, col: Tensor, values: Tensor) -> Tensor:
-    """A square sparse CSR tensor; its invariants are checked."""
-    n = len(crow) - 1
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")  # said once a process, nothing to act on
-        return torch.sparse_csr_tensor(crow, col, values, size=(n, n), check_invariants=True)
+from .sparse import csr
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +17,15 @@ class Laplacian:
     ``stiffness`` is a sparse CSR tensor ``(n, n)`` with int64 indices, symmetric positive
     semi-definite, rows summing to zero (so the pointwise operator ``M^-1 S`` is *minus* the
     analyst's Laplacian); its entry sums ``f^T S f`` are the Dirichlet energy. ``mass (n,)`` is the
-    lumped diagonal, summing to the area. ``kind`` says which construction made it.
+    lumped diagonal, summing to the area. ``kind`` says which construction made it. Graphs have another
+    mass (:func:`geospec.laplacians.graph_laplacian`); operators on edges and faces, and such with a Robin condition,
+    have rows of another sum, and ``zero_rows`` false.
     """
 
     stiffness: Tensor
     mass: Tensor
     kind: str
+    zero_rows: bool = True
 
     def __repr__(self) -> str:
         entries = self.stiffness.values().numel()
@@ -66,6 +62,8 @@ class Laplacian:
         if stiffness.dtype == torch.float64:
             return replace(self, stiffness=stiffness, mass=mass)
         crow, col, values = stiffness.crow_indices(), stiffness.col_indices(), stiffness.values().double()
+        if not self.zero_rows:
+            return replace(self, stiffness=csr(crow, col, values), mass=mass.double())
         rows = torch.repeat_interleave(torch.arange(self.n_points, device=col.device), crow.diff())
         excess = torch.zeros(self.n_points, dtype=torch.float64, device=col.device).index_add(0, rows, values)
         values = torch.where(rows == col, values - excess[rows], values)

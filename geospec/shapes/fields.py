@@ -54,3 +54,9 @@ def _as_tensor(name: str, value: object) -> Tensor:
     if array.dtype.kind not in "biufc":
         raise ShapeError(problem(name, "a tensor or array of numbers", f"{type(value).__name__} of {array.dtype}"))
     return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+
+
+def unit_rows(vectors: Tensor) -> Tensor:
+    """Each row ``(m, d)`` over its length, however small it is; a row of zeros stays."""
+    length = vectors.norm(dim=1, keepdim=True)
+    return vectors / torch.where(length > 0, length, 1)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from .. import ops
 from ..errors import ShapeError, problem
-from .fields import as_float, as_index
+from .edges import EdgeTable, edge_table
+from .fields import as_float, as_index, unit_rows
 from .vertex_map import VertexMap
 
 
@@ -81,21 +82,24 @@ class Mesh:
     @cached_property
     def face_normals(self) -> Tensor:
         """Unit normal of each face ``(f, 3)``; zero on degenerate faces."""
-        return torch.nn.functional.normalize(self._double_area_normals, dim=1)
+        return unit_rows(self._double_area_normals)
 
     @cached_property
     def vertex_normals(self) -> Tensor:
         """Area-weighted unit normal of each vertex ``(n, 3)``; zero where no face meets it."""
         spread = self._double_area_normals.repeat_interleave(3, dim=0)
         total = torch.zeros_like(self.vertices).index_add(0, self.faces.reshape(-1), spread)
-        return torch.nn.functional.normalize(total, dim=1)
+        return unit_rows(total)
 
-    @cached_property
+    @property
     def edges(self) -> Tensor:
         """Undirected edges ``(e, 2)``, each once, smaller index first, sorted."""
-        sides = self.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).sort(dim=1).values
-        key = torch.unique(sides[:, 0] * self.n_points + sides[:, 1])
-        return torch.stack([key // self.n_points, key % self.n_points], dim=1)
+        return self.edge_table.ends
+
+    @cached_property
+    def edge_table(self) -> EdgeTable:
+        """Edges, their numbers of faces, and the edge of each side of each face."""
+        return edge_table(self.faces, self.n_points)
 
     @property
     def _double_area_normals(self) -> Tensor:

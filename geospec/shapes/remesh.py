@@ -29,7 +29,7 @@ def subdivide(mesh: Mesh, times: int = 1, *, method: str = "midpoint") -> Mesh:
     if times < 0:
         raise ArgumentError(problem("times", "at least 0", times))
     for _ in range(times):
-        edges, count, edge_of_side = _sides(mesh)
+        edges, count, edge_of_side = mesh.edge_table
         old, new = mesh.vertices, mesh.vertices[edges].mean(dim=1)
         if method == "loop":
             old, new = _loop_points(mesh, edges, count, edge_of_side, new)
@@ -38,13 +38,6 @@ def subdivide(mesh: Mesh, times: int = 1, *, method: str = "midpoint") -> Mesh:
         faces = torch.stack([a, ab, ca, ab, b, bc, ca, bc, c, ab, bc, ca], dim=1).reshape(-1, 3)
         mesh = Mesh(torch.cat([old, new]), faces)
     return mesh
-
-
-def _sides(mesh: Mesh) -> tuple[Tensor, Tensor, Tensor]:
-    """Edges ``(e, 2)`` in the order of ``mesh.edges``, their numbers of faces ``(e,)``, and the edge of each face's sides ``(f, 3)``."""
-    sides = mesh.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).sort(dim=1).values
-    key, edge_of_side, count = torch.unique(sides[:, 0] * mesh.n_points + sides[:, 1], return_inverse=True, return_counts=True)
-    return torch.stack([key // mesh.n_points, key % mesh.n_points], dim=1), count, edge_of_side.reshape(-1, 3)
 
 
 def _loop_points(mesh: Mesh, edges: Tensor, count: Tensor, edge_of_side: Tensor, middle: Tensor) -> tuple[Tensor, Tensor]:

@@ -165,9 +165,9 @@ def test_unreferenced_vertices_are_counted(kind):
 
 def test_refusals():
     cloud = sphere_cloud(50)
-    with pytest.raises(ArgumentError, match="kind: wanted one of 'robust', 'cotangent', got 'cotan'"):
+    with pytest.raises(ArgumentError, match="kind: wanted one of 'robust', 'cotangent', 'graph', 'anisotropic', got 'cotan'"):
         laplacian(grid(3), "cotan")
-    with pytest.raises(ArgumentError, match="'robust' for a point cloud"):
+    with pytest.raises(ArgumentError, match="'robust' or 'graph' for a point cloud, got 'cotangent'"):
         laplacian(cloud, "cotangent")
     with pytest.raises(ArgumentError, match="'cotangent' where the vertices require gradients"):
         laplacian(Mesh(grid(3).vertices.requires_grad_(), grid(3).faces))

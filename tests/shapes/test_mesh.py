@@ -9,6 +9,7 @@ from shapes.solids import cube, sphere, tetrahedron, torus
 
 from geospec.errors import ShapeError
 from geospec.shapes import Mesh, PointCloud
+from geospec.testing import grid
 
 TRIANGLE = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]])
 
@@ -31,6 +32,15 @@ def test_areas_normals_measure(dtype):
 def test_edges_are_sorted_and_each_once():
     assert tetrahedron().edges.tolist() == [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]
     assert len(torus().edges) == 3 * len(torus().faces) // 2
+
+
+def test_sides_find_their_edges():
+    mesh = grid(5, 4)
+    ends, n_sides, of_side = mesh.edge_table
+    sides = torch.stack([mesh.faces, mesh.faces.roll(-1, dims=1)], dim=2)  # side s runs from corner s to the next
+    assert torch.equal(ends[of_side], sides.sort(dim=2).values)
+    assert torch.equal(n_sides, torch.bincount(of_side.reshape(-1)))
+    assert int((n_sides == 1).sum()) == 14
 
 
 def test_area_is_differentiable():
