@@ -13,20 +13,35 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import bases, datasets, descriptors, geodesics, laplacians, maps, ops, pipelines, shapes, testing, viz
+    from . import bases, datasets, descriptors, geodesics, laplacians, maps, ops, pipelines, shapes, testing, transport, viz
     from .bases import Basis, LaplaceBasis, SampledBasis
     from .errors import ArgumentError, ConvergenceError, FileFormatError, GeospecError, MissingDependencyError, ShapeError
     from .geodesics import geodesic_distances
-    from .laplacians import Laplacian, laplacian
+    from .laplacians import ConnectionLaplacian, Laplacian, connection_laplacian, laplacian
     from .pipelines import Match, match
     from .shapes import Mesh, PointCloud, load, repair, report, save
+    from .transport import VectorHeat
 
 __version__ = "0.1.0"
 
-_PACKAGES = ("bases", "datasets", "descriptors", "geodesics", "laplacians", "maps", "ops", "pipelines", "shapes", "testing", "viz")
+_PACKAGES = (
+    "bases",
+    "datasets",
+    "descriptors",
+    "geodesics",
+    "laplacians",
+    "maps",
+    "ops",
+    "pipelines",
+    "shapes",
+    "testing",
+    "transport",
+    "viz",
+)
 _HOME = {
     "ArgumentError": "errors",
     "Basis": "bases",
+    "ConnectionLaplacian": "laplacians",
     "ConvergenceError": "errors",
     "FileFormatError": "errors",
     "GeospecError": "errors",
@@ -38,6 +53,8 @@ _HOME = {
     "PointCloud": "shapes",
     "SampledBasis": "bases",
     "ShapeError": "errors",
+    "VectorHeat": "transport",
+    "connection_laplacian": "laplacians",
     "geodesic_distances": "geodesics",
     "laplacian": "laplacians",
     "load": "shapes",
@@ -50,6 +67,7 @@ _HOME = {
 __all__ = [
     "ArgumentError",
     "Basis",
+    "ConnectionLaplacian",
     "ConvergenceError",
     "FileFormatError",
     "GeospecError",
@@ -61,7 +79,9 @@ __all__ = [
     "PointCloud",
     "SampledBasis",
     "ShapeError",
+    "VectorHeat",
     "bases",
+    "connection_laplacian",
     "datasets",
     "descriptors",
     "geodesic_distances",
@@ -78,6 +98,7 @@ __all__ = [
     "save",
     "shapes",
     "testing",
+    "transport",
     "viz",
 ]
 
