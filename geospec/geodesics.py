@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .errors import ArgumentError, ConvergenceError, ShapeError, one_of, problem, require_package
 from .laplacians import laplacian
+from .laplacians.local_triangulation import local_triangles
 from .shapes.cloud import PointCloud
 from .shapes.mesh import Mesh
 from .shapes.repairs import repair
@@ -68,7 +69,8 @@ class HeatGeodesics:
     the directions of its gradient are those of the distance, which is then fitted to them,
     ``G^T A G d = G^T A X`` with ``X = -grad u / |grad u|``. The first system is that of the robust Laplacian,
     whose solutions are positive on any mesh; gradient ``G`` and areas ``A`` are those of the faces, without the
-    degenerate ones. Point clouds go through ``potpourri3d``.
+    degenerate ones. The faces of a cloud are the triangles of its local triangulations, each as often as they hold it; there
+    the directions at the points, means over their triangles, stand for those of each triangle, which halves the error.
 
     Parameters
     ----------
@@ -83,20 +85,11 @@ class HeatGeodesics:
         if not time_scale > 0:
             raise ArgumentError(problem("time_scale", "a positive factor", time_scale))
         self._shape = shape
-        if isinstance(shape, PointCloud):
-            import potpourri3d
-
-            self._cloud_solver = potpourri3d.PointCloudHeatSolver(_points(shape), time_scale)
-            self._component = _components(_graph(shape))
-        else:
-            self._factor(shape, time_scale)
+        self._factor(shape, time_scale)
 
     def distances(self, sources: int | Sequence[int] | Tensor) -> Tensor:
         """Distance from each source to every point, ``(n_sources, n)``."""
         index = _checked_sources(sources, self._shape.n_points)
-        if isinstance(self._shape, PointCloud):
-            rows = np.array([self._cloud_solver.compute_distance(int(i)) for i in index]).reshape(len(index), -1)
-            return _on_shape(np.where(self._component == self._component[index][:, None], rows, np.inf), self._shape)
         from threadpoolctl import threadpool_limits
 
         found = np.full((len(index), self._shape.n_points), np.inf)
@@ -108,13 +101,22 @@ class HeatGeodesics:
                 found[np.ix_(rows, self._used)] = self._block(self._place[index[rows]])
         return _on_shape(found, self._shape)
 
-    def _factor(self, mesh: Mesh, time_scale: float) -> None:
-        mesh = repair(Mesh(torch.from_numpy(_points(mesh)), mesh.faces.cpu()), ("unreferenced",))
-        assert mesh.vertex_map is not None
-        self._used, self._place = mesh.vertex_map.to_file.numpy(), mesh.vertex_map.from_file.numpy()
-        stiffness, mass = laplacian(mesh).to_scipy()
+    def _factor(self, shape: Mesh | PointCloud, time_scale: float) -> None:
+        points = torch.from_numpy(_points(shape))
+        if isinstance(shape, Mesh):
+            mesh = repair(Mesh(points, shape.faces.cpu()), ("unreferenced",))
+            assert mesh.vertex_map is not None
+            self._used, self._place = mesh.vertex_map.to_file.numpy(), mesh.vertex_map.from_file.numpy()
+            stiffness, mass = laplacian(mesh).to_scipy()
+            times = np.ones(len(mesh.faces))
+        else:
+            self._used = self._place = np.arange(len(points))
+            stiffness, mass = laplacian(PointCloud(points)).to_scipy()
+            triangles, count = local_triangles(PointCloud(points))
+            mesh, times = Mesh(points, triangles), count.numpy()
         self._gradient, areas = _gradient(mesh)
-        self._divergence = self._gradient.multiply(np.repeat(areas, 3)[:, None]).T.tocsr()
+        self._divergence = self._gradient.multiply(np.repeat(areas * times, 3)[:, None]).T.tocsr()
+        self._corners = None if isinstance(shape, Mesh) else _corners(mesh, areas * times)
         time = time_scale * float(_graph(mesh).data.mean()) ** 2
         fit = self._divergence @ self._gradient
         # The fit is blind to a constant; this share of the mass pins it and bends the rest by as little.
@@ -128,9 +130,12 @@ class HeatGeodesics:
         delta = np.zeros((len(self._component), len(sources)), order="F")
         delta[sources, columns] = 1
         flow = (self._gradient @ self._heat.solve(delta)).reshape(-1, 3, len(sources))
-        length = np.sqrt((flow**2).sum(axis=1, keepdims=True))
-        flow /= np.where(length > 0, -length, np.inf)
-        distance = self._fit.solve(np.asfortranarray(self._divergence @ flow.reshape(-1, len(sources))))
+        if self._corners is not None:
+            to_vertex, to_face = self._corners
+            at_points = _unit((to_vertex @ flow.reshape(len(flow), -1)).reshape(-1, 3, len(sources)))
+            at_points[sources, :, columns] = 0  # at the source no direction is right
+            flow = (to_face @ at_points.reshape(len(at_points), -1)).reshape(-1, 3, len(sources))
+        distance = self._fit.solve(np.asfortranarray(self._divergence @ -_unit(flow).reshape(-1, len(sources))))
         distance -= distance[sources, columns]
         distance = np.where(self._component[:, None] == self._component[sources], distance.clip(min=0), np.inf)
         if np.isnan(distance).any():
@@ -154,6 +159,22 @@ def _gradient(mesh: Mesh) -> tuple[scipy.sparse.csr_matrix, Array]:
     columns = np.repeat(faces[:, :, None], 3, axis=2)
     shape = (3 * len(faces), len(points))
     return scipy.sparse.csr_matrix((entries.ravel(), (rows.ravel(), columns.ravel())), shape=shape), np.where(flat, 0, np.sqrt(squared) / 2)
+
+
+def _corners(mesh: Mesh, weights: Array) -> tuple[scipy.sparse.csr_matrix, scipy.sparse.csr_matrix]:
+    """Weighted sums over the faces at each vertex, ``(n, f)``, and sums over the corners of each face, ``(f, n)``."""
+    import scipy.sparse
+
+    faces = mesh.faces.cpu().numpy()
+    rows = np.repeat(np.arange(len(faces)), 3)
+    to_face = scipy.sparse.csr_matrix((np.ones(len(rows)), (rows, faces.ravel())), shape=(len(faces), mesh.n_points))
+    return to_face.multiply(weights[:, None]).T.tocsr(), to_face
+
+
+def _unit(vectors: Array) -> Array:
+    """``(m, 3, c)`` made unit length along the second axis; zeros stay."""
+    length = np.sqrt((vectors**2).sum(axis=1, keepdims=True))
+    return vectors / np.where(length > 0, length, np.inf)
 
 
 def _dijkstra(shape: Mesh | PointCloud, index: npt.NDArray[np.int64]) -> Array:
