@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import bases, datasets, descriptors, geodesics, laplacians, maps, ops, pipelines, shapes, testing, transport, viz
-    from .bases import Basis, LaplaceBasis, SampledBasis
+    from .bases import Basis, DiffusionOperators, LaplaceBasis, SampledBasis, diffusion_operators
     from .errors import ArgumentError, ConvergenceError, FileFormatError, GeospecError, MissingDependencyError, ShapeError
     from .geodesics import geodesic_distances
     from .laplacians import ConnectionLaplacian, Laplacian, connection_laplacian, laplacian
@@ -43,6 +43,7 @@ _HOME = {
     "Basis": "bases",
     "ConnectionLaplacian": "laplacians",
     "ConvergenceError": "errors",
+    "DiffusionOperators": "bases",
     "FileFormatError": "errors",
     "GeospecError": "errors",
     "LaplaceBasis": "bases",
@@ -55,6 +56,7 @@ _HOME = {
     "ShapeError": "errors",
     "VectorHeat": "transport",
     "connection_laplacian": "laplacians",
+    "diffusion_operators": "bases",
     "geodesic_distances": "geodesics",
     "laplacian": "laplacians",
     "load": "shapes",
@@ -69,6 +71,7 @@ __all__ = [
     "Basis",
     "ConnectionLaplacian",
     "ConvergenceError",
+    "DiffusionOperators",
     "FileFormatError",
     "GeospecError",
     "LaplaceBasis",
@@ -84,6 +87,7 @@ __all__ = [
     "connection_laplacian",
     "datasets",
     "descriptors",
+    "diffusion_operators",
     "geodesic_distances",
     "geodesics",
     "laplacian",

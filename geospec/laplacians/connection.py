@@ -128,6 +128,10 @@ def tangent_edges(mesh: Mesh, *, mollify_factor: float = 1e-5) -> TangentEdges:
     if not length.max() > 0:
         raise ShapeError(problem("mesh", "a surface with area", "vertices that all coincide"))
     length += max(0.0, float((mollify_factor * length.mean() + 2 * length - length.sum(axis=1, keepdims=True)).max()))
+    flat = int((_area(length) <= 0).sum())
+    if flat:
+        hint = "raise mollify_factor, or drop them with geospec.repair"
+        raise ShapeError(problem("mesh", "faces of positive area", f"{flat} faces without area", hint))
     start, corner = faces.reshape(-1), _angles(length).reshape(-1)
     inner = np.ones(n, dtype=bool)
     inner[start[twin < 0]] = False
@@ -137,16 +141,21 @@ def tangent_edges(mesh: Mesh, *, mollify_factor: float = 1e-5) -> TangentEdges:
     faces, length, departure = _delaunay(faces.copy(), twin, length, departure, stretch)
 
     corner, area = _angles(length), _area(length)
-    if not (area > 0).all():
-        got = f"{int((area <= 0).sum())} faces without area"
-        raise ShapeError(problem("mesh", "faces of positive area", got, "raise mollify_factor, or drop them with geospec.repair"))
     half_cotangent = _cosine_products(length) / (8 * area[:, None])
-    mass = np.bincount(faces.reshape(-1), np.repeat(area / 3, 3), n)
+    mass = np.bincount(faces.reshape(-1), np.repeat(area / 3, 3), n).astype(np.float64)
     arrival = np.roll(departure.reshape(-1, 3) + stretch[faces] * corner, -1, axis=1)
-    across = np.roll(half_cotangent, 1, axis=1)  # the corner across from the edge s -> s + 1 is s + 2
-    flat = [part.reshape(-1) for part in (faces, np.roll(faces, -1, axis=1), length, departure, arrival, across)]
     once = np.where(twin < 0, 1.0, 0.5)
-    return TangentEdges(*flat, mass, frames, float(np.average(length.reshape(-1), weights=once)))
+    return TangentEdges(
+        start=faces.reshape(-1),
+        end=np.roll(faces, -1, axis=1).reshape(-1),
+        length=length.reshape(-1),
+        departure=departure,
+        arrival=arrival.reshape(-1),
+        weight=np.roll(half_cotangent, 1, axis=1).reshape(-1),  # the corner across from the edge s -> s + 1 is s + 2
+        mass=mass,
+        frames=frames,
+        mean_length=float(np.average(length.reshape(-1), weights=once)),
+    )
 
 
 def _twins(about: Connectivity) -> Indices:
