@@ -61,6 +61,15 @@ def test_transport_keeps_length(dtype):
     assert (in_space * solver.frames[:, 2]).sum(dim=1).abs().max() < 1e-4
 
 
+def test_vectors_and_vertices_that_require_gradients():
+    mesh = bumpy_sphere(1)
+    solver = VectorHeat(Mesh(mesh.vertices.clone().requires_grad_(), mesh.faces))
+    vector = torch.tensor([1.0, 0.0], requires_grad=True)
+    for found in (solver.transport(3, vector), solver.extend_scalar(3, vector[:1]), solver.log_map(3), solver.frames):
+        assert not found.requires_grad
+    torch.testing.assert_close(solver.transport(3, vector), VectorHeat(mesh).transport(3, [1.0, 0.0]))
+
+
 def test_the_normal_part_of_a_vector_does_not_travel():
     solver = VectorHeat(bumpy_sphere(2))
     vector = solver.frames[3, 0]

@@ -61,7 +61,7 @@ def connection_laplacian(mesh: Mesh, *, mollify_factor: float = 1e-5) -> Connect
     ShapeError : edges of more than two faces, vertices where sheets touch, neighbours of opposite orientation, vertices
         without a face, no area at all.
 
-    Cost: a few passes over the edges and rounds of flips; about 0.6 s at 100k vertices.
+    Cost: a few passes over the edges and rounds of flips; about 0.8 s at 100k vertices.
     Source: Knoeppel, Crane, Pinkall and Schroeder 2013, "Globally Optimal Direction Fields"; Sharp, Soliman and Crane
     2019, "The Vector Heat Method", section 5; signposts: Sharp, Soliman and Crane 2019, "Navigating Intrinsic Triangulations".
     """
@@ -110,7 +110,7 @@ class TangentEdges:
         rows, columns = np.concatenate([self.end, self.start, diagonal]), np.concatenate([self.start, self.end, diagonal])
         values = np.concatenate([self.weight * coupling, self.weight * coupling.conj(), loops])
         matrix = scipy.sparse.csr_matrix((values, (rows, columns)), shape=(n, n))
-        return (matrix + matrix.conj().T).tocsr() / 2  # the order of the sums differs between an entry and its mirror image
+        return (matrix + matrix.conj().T).tocsr() / 2  # several edges between two vertices add up in another order at the mirror image
 
 
 def tangent_edges(mesh: Mesh, *, mollify_factor: float = 1e-5) -> TangentEdges:
