@@ -13,21 +13,37 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import bases, datasets, descriptors, geodesics, laplacians, maps, ops, pipelines, shapes, testing, viz
-    from .bases import Basis, Eigenpairs, LaplaceBasis, SampledBasis, eigenpairs
+    from . import bases, datasets, descriptors, geodesics, laplacians, maps, ops, pipelines, shapes, testing, transport, viz
+    from .bases import Basis, DiffusionOperators, Eigenpairs, LaplaceBasis, SampledBasis, diffusion_operators, eigenpairs
     from .errors import ArgumentError, ConvergenceError, FileFormatError, GeospecError, MissingDependencyError, ShapeError
     from .geodesics import geodesic_distances
-    from .laplacians import Laplacian, laplacian
+    from .laplacians import ConnectionLaplacian, Laplacian, connection_laplacian, laplacian
     from .pipelines import Match, match
     from .shapes import Mesh, PointCloud, load, repair, report, save
+    from .transport import VectorHeat
 
 __version__ = "0.1.0"
 
-_PACKAGES = ("bases", "datasets", "descriptors", "geodesics", "laplacians", "maps", "ops", "pipelines", "shapes", "testing", "viz")
+_PACKAGES = (
+    "bases",
+    "datasets",
+    "descriptors",
+    "geodesics",
+    "laplacians",
+    "maps",
+    "ops",
+    "pipelines",
+    "shapes",
+    "testing",
+    "transport",
+    "viz",
+)
 _HOME = {
     "ArgumentError": "errors",
     "Basis": "bases",
+    "ConnectionLaplacian": "laplacians",
     "ConvergenceError": "errors",
+    "DiffusionOperators": "bases",
     "Eigenpairs": "bases",
     "FileFormatError": "errors",
     "GeospecError": "errors",
@@ -39,6 +55,9 @@ _HOME = {
     "PointCloud": "shapes",
     "SampledBasis": "bases",
     "ShapeError": "errors",
+    "VectorHeat": "transport",
+    "connection_laplacian": "laplacians",
+    "diffusion_operators": "bases",
     "eigenpairs": "bases",
     "geodesic_distances": "geodesics",
     "laplacian": "laplacians",
@@ -52,7 +71,9 @@ _HOME = {
 __all__ = [
     "ArgumentError",
     "Basis",
+    "ConnectionLaplacian",
     "ConvergenceError",
+    "DiffusionOperators",
     "Eigenpairs",
     "FileFormatError",
     "GeospecError",
@@ -64,9 +85,12 @@ __all__ = [
     "PointCloud",
     "SampledBasis",
     "ShapeError",
+    "VectorHeat",
     "bases",
+    "connection_laplacian",
     "datasets",
     "descriptors",
+    "diffusion_operators",
     "eigenpairs",
     "geodesic_distances",
     "geodesics",
@@ -82,6 +106,7 @@ __all__ = [
     "save",
     "shapes",
     "testing",
+    "transport",
     "viz",
 ]
 

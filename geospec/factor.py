@@ -150,8 +150,9 @@ def symmetric_csr(name: str, matrix: scipy.sparse.spmatrix | Tensor) -> tuple[Te
         csr = (matrix.detach().to_sparse_csr() if matrix.layout == torch.sparse_coo else matrix.detach()).cpu()
         if csr.values().is_complex():
             raise ArgumentError(problem(name, "real entries", str(csr.dtype)))
-        arrays = (csr.values().double().numpy(), csr.col_indices().numpy(), csr.crow_indices().numpy())
-        found = scipy.sparse.csr_matrix(arrays, shape=tuple(csr.shape))
+        found = scipy.sparse.csr_matrix(tuple(csr.shape))
+        # Set by hand: the constructor would narrow large indices before they are looked at.
+        found.data, found.indices, found.indptr = (a.numpy() for a in (csr.values().double(), csr.col_indices(), csr.crow_indices()))
     elif scipy.sparse.issparse(matrix):
         if np.iscomplexobj(matrix.data):
             raise ArgumentError(problem(name, "real entries", str(matrix.dtype)))
@@ -161,6 +162,9 @@ def symmetric_csr(name: str, matrix: scipy.sparse.spmatrix | Tensor) -> tuple[Te
     n = found.shape[0]
     if found.shape != (n, n):
         raise ArgumentError(problem(name, "a square matrix", found.shape))
+    # Neither torch nor SciPy has looked at the indices.
+    if len(found.indices) and not (0 <= found.indices.min() and found.indices.max() < n and (np.diff(found.indptr) >= 0).all()):
+        raise ArgumentError(problem(name, f"column indices in [0, {n})", f"{found.indices.min()}..{found.indices.max()}"))
     if not np.isfinite(found.data).all():
         raise ArgumentError(problem(name, "finite entries", f"{int((~np.isfinite(found.data)).sum())} that are not"))
     if not found.has_canonical_format:

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from .errors import ArgumentError, ConvergenceError, ShapeError, one_of, problem, require_package
-from .laplacians import divergence, gradient, laplacian, to_scipy
+from .factor import SparseFactor
+from .laplacians import gradient, laplacian, to_scipy
+from .laplacians.local_triangulation import local_triangles
 from .shapes.cloud import PointCloud
 from .shapes.mesh import Mesh
 from .shapes.repairs import repair
@@ -68,7 +70,8 @@ class HeatGeodesics:
     the directions of its gradient are those of the distance, which is then fitted to them,
     ``G^T A G d = G^T A X`` with ``X = -grad u / |grad u|``. The first system is that of the robust Laplacian,
     whose solutions are positive on any mesh; gradient ``G`` and areas ``A`` are those of the faces, without the
-    degenerate ones. Point clouds go through ``potpourri3d``.
+    degenerate ones. The faces of a cloud are the triangles of its local triangulations, each as often as they hold it; there
+    the directions at the points, means over their triangles, stand for those of each triangle; away from boundaries that lessens the error.
 
     Parameters
     ----------
@@ -83,37 +86,35 @@ class HeatGeodesics:
         if not time_scale > 0:
             raise ArgumentError(problem("time_scale", "a positive factor", time_scale))
         self._shape = shape
-        if isinstance(shape, PointCloud):
-            import potpourri3d
-
-            self._cloud_solver = potpourri3d.PointCloudHeatSolver(_points(shape), time_scale)
-            self._component = _components(_graph(shape))
-        else:
-            self._factor(shape, time_scale)
+        self._factor(shape, time_scale)
 
     def distances(self, sources: int | Sequence[int] | Tensor) -> Tensor:
         """Distance from each source to every point, ``(n_sources, n)``."""
         index = _checked_sources(sources, self._shape.n_points)
-        if isinstance(self._shape, PointCloud):
-            rows = np.array([self._cloud_solver.compute_distance(int(i)) for i in index]).reshape(len(index), -1)
-            return _on_shape(np.where(self._component == self._component[index][:, None], rows, np.inf), self._shape)
-        from threadpoolctl import threadpool_limits
-
         found = np.full((len(index), self._shape.n_points), np.inf)
         found[np.arange(len(index)), index] = 0
         solved = np.flatnonzero(self._place[index] >= 0)
-        with threadpool_limits(1, user_api="blas"):  # triangular solves gain nothing from threads that wait
-            for start in range(0, len(solved), BLOCK):
-                rows = solved[start : start + BLOCK]
-                found[np.ix_(rows, self._used)] = self._block(self._place[index[rows]])
+        for start in range(0, len(solved), BLOCK):
+            rows = solved[start : start + BLOCK]
+            found[np.ix_(rows, self._used)] = self._block(self._place[index[rows]])
         return _on_shape(found, self._shape)
 
-    def _factor(self, mesh: Mesh, time_scale: float) -> None:
-        mesh = repair(Mesh(torch.from_numpy(_points(mesh)), mesh.faces.cpu()), ("unreferenced",))
-        assert mesh.vertex_map is not None
-        self._used, self._place = mesh.vertex_map.to_file.numpy(), mesh.vertex_map.from_file.numpy()
-        stiffness, mass = laplacian(mesh).to_scipy()
-        self._gradient, self._divergence = to_scipy(gradient(mesh)), -to_scipy(divergence(mesh))
+    def _factor(self, shape: Mesh | PointCloud, time_scale: float) -> None:
+        points = torch.from_numpy(_points(shape))
+        if isinstance(shape, Mesh):
+            mesh = repair(Mesh(points, shape.faces.cpu()), ("unreferenced",))
+            assert mesh.vertex_map is not None
+            self._used, self._place = mesh.vertex_map.to_file.numpy(), mesh.vertex_map.from_file.numpy()
+            stiffness, mass = laplacian(mesh).to_scipy()
+            times = np.ones(len(mesh.faces))
+        else:
+            self._used = self._place = np.arange(len(points))
+            stiffness, mass = laplacian(PointCloud(points)).to_scipy()
+            triangles, count = local_triangles(PointCloud(points))
+            mesh, times = Mesh(points, triangles), count.numpy()
+        self._gradient, areas = to_scipy(gradient(mesh)), mesh.face_areas.numpy()
+        self._divergence = self._gradient.multiply(np.repeat(areas * times, 3)[:, None]).T.tocsr()
+        self._corners = None if isinstance(shape, Mesh) else _corners(mesh, areas * times)
         time = time_scale * float(_graph(mesh).data.mean()) ** 2
         fit = self._divergence @ self._gradient
         # The fit is blind to a constant; this share of the mass pins it and bends the rest by as little.
@@ -124,17 +125,36 @@ class HeatGeodesics:
 
     def _block(self, sources: npt.NDArray[np.int64]) -> Array:
         columns = np.arange(len(sources))
-        delta = np.zeros((len(self._component), len(sources)), order="F")
+        delta = np.zeros((len(self._component), len(sources)))
         delta[sources, columns] = 1
         flow = (self._gradient @ self._heat.solve(delta)).reshape(-1, 3, len(sources))
-        length = np.sqrt((flow**2).sum(axis=1, keepdims=True))
-        flow /= np.where(length > 0, -length, np.inf)
-        distance = self._fit.solve(np.asfortranarray(self._divergence @ flow.reshape(-1, len(sources))))
+        if self._corners is not None:
+            to_vertex, to_face = self._corners
+            at_points = _unit((to_vertex @ flow.reshape(len(flow), -1)).reshape(-1, 3, len(sources)))
+            at_points[sources, :, columns] = 0  # at the source no direction is right
+            flow = (to_face @ at_points.reshape(len(at_points), -1)).reshape(-1, 3, len(sources))
+        distance = self._fit.solve(self._divergence @ -_unit(flow).reshape(-1, len(sources)))
         distance -= distance[sources, columns]
         distance = np.where(self._component[:, None] == self._component[sources], distance.clip(min=0), np.inf)
         if np.isnan(distance).any():
             raise ConvergenceError("heat method: the fit gave NaN; look at the shape's report for degenerate faces")
         return distance.T
+
+
+def _corners(mesh: Mesh, weights: Array) -> tuple[scipy.sparse.csr_matrix, scipy.sparse.csr_matrix]:
+    """Weighted sums over the faces at each vertex, ``(n, f)``, and sums over the corners of each face, ``(f, n)``."""
+    import scipy.sparse
+
+    faces = mesh.faces.cpu().numpy()
+    rows = np.repeat(np.arange(len(faces)), 3)
+    to_face = scipy.sparse.csr_matrix((np.ones(len(rows)), (rows, faces.ravel())), shape=(len(faces), mesh.n_points))
+    return to_face.multiply(weights[:, None]).T.tocsr(), to_face
+
+
+def _unit(vectors: Array) -> Array:
+    """``(m, 3, c)`` made unit length along the second axis; zeros stay."""
+    length = np.sqrt((vectors**2).sum(axis=1, keepdims=True))
+    return vectors / np.where(length > 0, length, np.inf)
 
 
 def _dijkstra(shape: Mesh | PointCloud, index: npt.NDArray[np.int64]) -> Array:
@@ -181,12 +201,10 @@ def _components(graph: scipy.sparse.csr_matrix) -> npt.NDArray[np.int32]:
     return connected_components(graph, directed=False)[1]
 
 
-def _factorised(matrix):
-    from scipy.sparse.linalg import splu
-
+def _factorised(matrix) -> SparseFactor:
     try:
-        return splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-    except RuntimeError as cause:  # SuperLU's word for a singular matrix
+        return SparseFactor(matrix)
+    except ConvergenceError as cause:
         raise ShapeError(problem("shape", "a surface with area", f"a singular system ({cause})", "see the shape's report")) from cause
 
 

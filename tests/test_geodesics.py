@@ -112,6 +112,23 @@ def test_clouds(method):
     assert (found[[0, 1], sources].abs() < 1e-6).all()
 
 
+def test_heat_on_clouds_beside_potpourri3d():
+    """Even and random points of the sphere: nearer to the great circles than theirs, and nearer with more points."""
+    potpourri3d = pytest.importorskip("potpourri3d")
+    random = torch.nn.functional.normalize(torch.randn(3000, 3, dtype=torch.float64), dim=1)
+    sources = torch.arange(0, 500, 100)
+    errors = []
+    for cloud in (sphere_cloud(1000), sphere_cloud(3000), PointCloud(random)):
+        exact = great_circles(cloud, sources)
+        solver = potpourri3d.PointCloudHeatSolver(cloud.points.numpy())
+        theirs = torch.from_numpy(np.stack([solver.compute_distance(int(i)) for i in sources]))
+        ours = geodesic_distances(cloud, sources)
+        errors.append(((ours - exact).abs().mean() / exact.mean()).item())
+        assert errors[-1] < 0.9 * ((theirs - exact).abs().mean() / exact.mean()).item()
+    assert errors[1] < 0.7 * errors[0]
+    assert errors[1] < 0.008
+
+
 @every_method
 def test_other_pieces_are_infinitely_far(method):
     pieces = disjoint_union(icosphere(2), Mesh(icosphere(1).vertices + 5, icosphere(1).faces), grid(4))

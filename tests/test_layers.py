@@ -10,7 +10,7 @@ import geospec
 PACKAGE = Path(geospec.__file__).parent
 
 # What each part of the tree may import, apart from itself and ``errors``.
-PATH = ["errors", "writing", "ops", "factor", "shapes", "laplacians", "geodesics", "bases", "descriptors", "maps"]
+PATH = ["errors", "writing", "ops", "factor", "shapes", "laplacians", "geodesics", "transport", "bases", "descriptors", "maps"]
 ALLOWED = {
     **{part: set(PATH[:i]) for i, part in enumerate(PATH)},
     "datasets": set(PATH),

@@ -1,7 +1,8 @@
 """Bases of functions on shapes: the contract, and the producers that keep it."""
 
 from .base import Basis, SampledBasis
+from .diffusion import DiffusionOperators, diffusion_operators
 from .eigensolvers import Eigenpairs, eigenpairs
 from .laplace import LaplaceBasis
 
-__all__ = ["Basis", "Eigenpairs", "LaplaceBasis", "SampledBasis", "eigenpairs"]
+__all__ = ["Basis", "DiffusionOperators", "Eigenpairs", "LaplaceBasis", "SampledBasis", "diffusion_operators", "eigenpairs"]

@@ -14,7 +14,7 @@ import os
 import warnings
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, Self, TypeVar
 
 from torch import Tensor
 
@@ -22,11 +22,17 @@ from ..errors import ArgumentError, FileFormatError, problem
 from ..laplacians import Laplacian
 from ..shapes.cloud import PointCloud
 from ..shapes.mesh import Mesh
-from .base import Basis
 
 #: Goes up whenever the same input may give another result: solver, sign rule, Laplacian.
 CACHE_VERSION = 1
-_Basis = TypeVar("_Basis", bound=Basis)
+
+
+class _Loadable(Protocol):
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self: ...
+
+
+_Stored = TypeVar("_Stored", bound=_Loadable)
 
 
 def folder(cache: bool | str | os.PathLike[str]) -> Path:
@@ -55,14 +61,14 @@ def key(shape: Mesh | PointCloud | Laplacian, **options: str) -> str:
     return digest.hexdigest()
 
 
-def read(path: Path, cls: type[_Basis]) -> _Basis | None:
-    """The stored basis, or ``None``. A file that does not read is reported by a warning, and computed again."""
+def read(path: Path, cls: type[_Stored]) -> _Stored | None:
+    """What is stored, a basis or operators, or ``None``. A file that does not read is reported by a warning, and computed again."""
     if not path.is_file():
         return None
     try:
         return cls.load(path)
     except FileFormatError as problem_found:
-        warnings.warn(f"damaged cache file, its basis is computed again: {problem_found}", RuntimeWarning, stacklevel=3)
+        warnings.warn(f"damaged cache file, what it held is computed again: {problem_found}", RuntimeWarning, stacklevel=3)
         return None
 
 

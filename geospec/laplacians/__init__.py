@@ -2,6 +2,7 @@
 
 from .anisotropic import anisotropic_laplacian
 from .boundary import boundary_edges, boundary_mass, boundary_vertices, with_robin
+from .connection import ConnectionLaplacian, connection_laplacian
 from .construction import KINDS, laplacian
 from .exterior import exterior_derivative, hodge_laplacian, hodge_star, whitney_laplacian, whitney_mass
 from .gradient import divergence, face_gradient, gradient
@@ -12,11 +13,13 @@ from .sparse import from_scipy, to_scipy
 
 __all__ = [
     "KINDS",
+    "ConnectionLaplacian",
     "Laplacian",
     "anisotropic_laplacian",
     "boundary_edges",
     "boundary_mass",
     "boundary_vertices",
+    "connection_laplacian",
     "divergence",
     "exterior_derivative",
     "face_gradient",

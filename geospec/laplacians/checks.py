@@ -29,3 +29,14 @@ def refuse_faces(mesh: Mesh, broken: Tensor, wanted: str, argument: str = "mesh"
         first = int(broken.long().argmax())
         got = f"{int(broken.sum())} degenerate faces, the first is face {first} with vertices {mesh.faces[first].tolist()}"
         raise ShapeError(problem(argument, wanted, got, hint))
+
+
+def refuse_unreferenced(mesh: Mesh) -> None:
+    """Want a face at every vertex: the others would have no mass."""
+    used = torch.zeros(mesh.n_points, dtype=torch.bool, device=mesh.faces.device)
+    used[mesh.faces.reshape(-1)] = True
+    missing = int((~used).sum())
+    if missing or not mesh.n_points:
+        drop = "drop them with geospec.repair(shape, steps=('unreferenced',)) or --repair unreferenced"
+        hint = drop if len(mesh.faces) else "points without faces are a PointCloud"
+        raise ShapeError(problem("shape", "a face at every vertex", f"{missing} of {mesh.n_points} vertices in no face", hint))

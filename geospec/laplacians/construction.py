@@ -13,7 +13,7 @@ from ..errors import ArgumentError, ShapeError, one_of, problem
 from ..shapes.cloud import PointCloud
 from ..shapes.mesh import Mesh
 from .anisotropic import anisotropic_laplacian
-from .checks import REPAIR, refuse_degenerate
+from .checks import REPAIR, refuse_degenerate, refuse_unreferenced
 from .graph import graph_laplacian
 from .operator import Laplacian
 from .sparse import csr
@@ -61,7 +61,7 @@ def laplacian(
     if strange := options.keys() - known:
         raise ArgumentError(problem("options", f"those of {kind!r}: {', '.join(known) or 'none'}", ", ".join(sorted(strange))))
     if isinstance(shape, Mesh):
-        _refuse_unreferenced(shape)
+        refuse_unreferenced(shape)
         if kind == "anisotropic":
             return anisotropic_laplacian(shape, **options)
         if kind == "graph":
@@ -74,16 +74,6 @@ def laplacian(
     if kind == "graph":
         return graph_laplacian(shape, n_neighbors=n_neighbors, **options)
     return _robust_cloud(shape, mollify_factor, n_neighbors)
-
-
-def _refuse_unreferenced(mesh: Mesh) -> None:
-    used = torch.zeros(mesh.n_points, dtype=torch.bool, device=mesh.faces.device)
-    used[mesh.faces.reshape(-1)] = True
-    missing = int((~used).sum())
-    if missing or not mesh.n_points:
-        drop = "drop them with geospec.repair(shape, steps=('unreferenced',)) or --repair unreferenced"
-        hint = drop if len(mesh.faces) else "points without faces are a PointCloud"
-        raise ShapeError(problem("shape", "a face at every vertex", f"{missing} of {mesh.n_points} vertices in no face", hint))
 
 
 def _cotangent(mesh: Mesh) -> Laplacian:
