@@ -20,9 +20,11 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   // Stiffness (crow, col, values) and lumped mass of any mesh: mollified, tufted cover, intrinsic Delaunay. A face of
   // multiplicity m is summed m times, each time glued to other faces only.
   m.def(
-      "robust_stiffness(Tensor vertices, Tensor faces, Tensor multiplicity, float mollify_factor, bool tufted) -> (Tensor, "
+      "robust_stiffness(Tensor vertices, Tensor faces, Tensor multiplicity, float mollify_factor, bool tufted) -> "
+      "(Tensor, "
       "Tensor, Tensor, Tensor)");
-  // Planar Delaunay stars of all points among their neighbours (n, k): distinct triangles (t, 3), how many stars hold each.
+  // Planar Delaunay stars of all points among their neighbours (n, k): distinct triangles (t, 3), how many stars hold
+  // each.
   m.def("local_triangles(Tensor points, Tensor neighbours) -> (Tensor, Tensor)");
   // Per query the distance (q,) to the nearest point, and its index (q,).
   m.def("spectral_nearest(Tensor queries, Tensor points, str method=\"auto\") -> (Tensor, Tensor)");

@@ -1,3 +1,5 @@
+#include "assembly/assembly_cpu.h"
+
 #include <torch/csrc/stable/library.h>
 
 #include <algorithm>
@@ -6,7 +8,6 @@
 #include <vector>
 
 #include "assembly/assembly.h"
-#include "assembly/assembly_cpu.h"
 #include "assembly/assembly_checks.h"
 
 namespace geospec {

@@ -1,4 +1,5 @@
-// From faces to glued half-edges: one sheet where the faces form an oriented surface, the tufted cover where they do not.
+// From faces to glued half-edges: one sheet where the faces form an oriented surface, the tufted cover where they do
+// not.
 #pragma once
 
 #include <torch/csrc/stable/ops.h>
@@ -45,7 +46,7 @@ struct Surface {
 
 // The half-edges of all faces, those of one edge side by side.
 struct Edges {
-  std::vector<uint32_t> start;  // of each bucket: one a layer and lower end
+  std::vector<uint32_t> start;        // of each bucket: one a layer and lower end
   std::unique_ptr<uint64_t[]> entry;  // higher end, half-edge: 32 bits each, ascending within a bucket
 
   static uint32_t half_edge(uint64_t entry) { return uint32_t(entry); }
@@ -222,7 +223,8 @@ Surface tufted_cover(const T* vertices, const Edges& edges, const Surface& sheet
         return front_rises == rising ? h : behind(h, f);
       };
       for (uint32_t i = 0; i < degree; ++i) {
-        const uint32_t here = side(faces[i].second, true), there = side(faces[i + 1 < degree ? i + 1 : 0].second, false);
+        const uint32_t here = side(faces[i].second, true),
+                       there = side(faces[i + 1 < degree ? i + 1 : 0].second, false);
         cover.twin[here] = there;
         cover.twin[there] = here;
       }

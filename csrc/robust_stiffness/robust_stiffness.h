@@ -14,10 +14,10 @@ namespace geospec {
 constexpr uint32_t kNoTwin = UINT32_MAX;  // of a half-edge on the boundary
 
 struct IntrinsicView {
-  uint32_t* origin;    // vertex that a half-edge leaves
-  uint32_t* twin;      // half-edge that it is glued to
-  double* length;      // of its edge; twins hold the same
-  double* cotangent;   // of the angle opposite to it
+  uint32_t* origin;   // vertex that a half-edge leaves
+  uint32_t* twin;     // half-edge that it is glued to
+  double* length;     // of its edge; twins hold the same
+  double* cotangent;  // of the angle opposite to it
 };
 
 GEOSPEC_HOST_DEVICE uint32_t next_in_face(uint32_t h) { return h % 3 == 2 ? h - 2 : h + 1; }
@@ -61,7 +61,8 @@ GEOSPEC_HOST_DEVICE bool wants_flip(const IntrinsicView& m, uint32_t h) {
 
 // Length of the other diagonal of the two triangles at h, unfolded into the plane.
 GEOSPEC_HOST_DEVICE double other_diagonal(const IntrinsicView& m, uint32_t h) {
-  const uint32_t g = m.twin[h], h1 = next_in_face(h), h2 = next_in_face(h1), g1 = next_in_face(g), g2 = next_in_face(g1);
+  const uint32_t g = m.twin[h], h1 = next_in_face(h), h2 = next_in_face(h1), g1 = next_in_face(g),
+                 g2 = next_in_face(g1);
   const double e = m.length[h], right = m.length[h1], left = m.length[h2], below = m.length[g1], beside = m.length[g2];
   // From the corner that h leaves: along h and across it.
   const double along = (left * left - right * right - below * below + beside * beside) / (2 * e);
@@ -72,7 +73,8 @@ GEOSPEC_HOST_DEVICE double other_diagonal(const IntrinsicView& m, uint32_t h) {
 // Replaces the diagonal h of its two triangles by the other one. Returns whether it did: not where rounding leaves the
 // new one no better than the old.
 GEOSPEC_HOST_DEVICE bool flip(const IntrinsicView& m, uint32_t h) {
-  const uint32_t g = m.twin[h], h1 = next_in_face(h), h2 = next_in_face(h1), g1 = next_in_face(g), g2 = next_in_face(g1);
+  const uint32_t g = m.twin[h], h1 = next_in_face(h), h2 = next_in_face(h1), g1 = next_in_face(g),
+                 g2 = next_in_face(g1);
   const double diagonal = other_diagonal(m, h);
   // The triangles after the flip, edge by edge in the slots (h, h1, h2) and (g, g1, g2).
   const double first[3] = {m.length[g1], diagonal, m.length[h2]}, second[3] = {m.length[h1], diagonal, m.length[g2]};

@@ -11,14 +11,16 @@ namespace geospec {
 namespace {
 
 constexpr int64_t kGrain = 4096;
-constexpr int64_t kMaxFlipsPerEdge = 1000;  // stretched grids need as many as their cells are long; none seen needs more
+constexpr int64_t kMaxFlipsPerEdge =
+    1000;  // stretched grids need as many as their cells are long; none seen needs more
 
 // A vertex that is not finite would make all lengths NaN, for mollification looks at all of them.
 template <class T>
 void check_vertices(const Tensor& vertices) {
   const T* v = data<T>(vertices);
   for (int64_t i = 0; i < 3 * vertices.size(0); ++i)
-    STD_TORCH_CHECK(std::isfinite(v[i]), "vertices: wanted finite coordinates, got ", double(v[i]), " in vertex ", i / 3);
+    STD_TORCH_CHECK(std::isfinite(v[i]), "vertices: wanted finite coordinates, got ", double(v[i]), " in vertex ",
+                    i / 3);
 }
 
 // Faces one after another, layer by layer, their vertices in 32 bits.
@@ -150,8 +152,8 @@ std::tuple<Surface, double> intrinsic_delaunay(const RobustInputs& in, double mo
     return {std::move(cover), 0.5};
   }
   flip_to_delaunay(sheet, find_flips(sheet));
-  // The cover of an oriented sheet is its double, which differs from two copies only where an edge of the boundary wants
-  // a flip.
+  // The cover of an oriented sheet is its double, which differs from two copies only where an edge of the boundary
+  // wants a flip.
   std::vector<uint32_t> waiting;
   for (int64_t h = 0; h < 3 * sheet.n_faces; ++h)
     if (sheet.twin[h] == kNoTwin && sheet.cotangent[h] < -kDelaunaySlack) waiting.push_back(uint32_t(h));

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +24,7 @@ from ..shapes.mesh import Mesh
 from .base import Basis
 
 #: Goes up whenever the same input may give another result: solver, sign rule, Laplacian.
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 _Basis = TypeVar("_Basis", bound=Basis)
 
 
@@ -47,7 +46,6 @@ def key(shape: Mesh | PointCloud | Laplacian, **options: str) -> str:
         options = {**options, "kind": shape.kind}
     else:
         tensors = {"points": shape.points} | ({"faces": shape.faces} if isinstance(shape, Mesh) else {})
-        options = {**options, "robust_laplacian": version("robust_laplacian")}
     digest = hashlib.sha256(json.dumps([CACHE_VERSION, type(shape).__name__, options], sort_keys=True).encode())
     for name, tensor in tensors.items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -50,9 +50,9 @@ Kind = Annotated[
     typer.Option(
         "--laplacian",
         "--kind",
-        metavar="robust|cotangent",
+        metavar="robust|cotangent|delaunay",
         rich_help_panel=METHOD,
-        help="The Laplacian: robust takes any mesh or cloud, cotangent sound meshes only.",
+        help="The Laplacian: robust takes any mesh or cloud, cotangent and delaunay sound meshes only.",
     ),
 ]
 Boundary = Annotated[

@@ -1,0 +1,162 @@
+#include <torch/csrc/stable/library.h>
+
+#include <cmath>
+#include <memory>
+#include <tuple>
+#include <vector>
+
+#include "common/checks.h"
+#include "local_triangles/local_triangles.h"
+
+namespace geospec {
+namespace {
+
+constexpr int64_t kBlock = 512;       // points a task: about 1 ms
+constexpr double kCoincident = 1e-7;  // nearer than this part of the neighbourhood counts as the same place
+constexpr double kSpread = 1e-6;      // and is moved by this part of it
+constexpr uint64_t kNone = UINT64_MAX;
+
+// A direction that depends on the index alone, so that coincident points part alike in all neighbourhoods.
+Vec3 direction_of(uint64_t index) {
+  const auto mixed = [](uint64_t z) {  // the finaliser of splitmix64
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return double((z ^ (z >> 31)) >> 11) * 0x1p-53;
+  };
+  const double z = 2 * mixed(2 * index + 1) - 1, angle = 6.283185307179586 * mixed(2 * index + 2);
+  const double ring = std::sqrt(1 - z * z);
+  return {ring * std::cos(angle), ring * std::sin(angle), z};
+}
+
+// Positions in double, those moved that have a neighbour at their own place.
+template <class T>
+std::unique_ptr<Vec3[]> spread(const T* points, const int64_t* neighbours, int64_t n, int64_t k) {
+  auto places = std::make_unique_for_overwrite<Vec3[]>(n);
+  torch::stable::parallel_for(0, n, kBlock, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const Vec3 here = load3(points + 3 * i);
+      double nearest = INFINITY, farthest = 0;
+      for (int64_t j = 0; j < k; ++j) {
+        const int64_t other = neighbours[i * k + j];
+        if (other == i) continue;
+        const Vec3 offset = load3(points + 3 * other) - here;
+        nearest = std::min(nearest, dot(offset, offset));
+        farthest = std::max(farthest, dot(offset, offset));
+      }
+      const bool shared = nearest <= kCoincident * kCoincident * farthest;
+      places[i] = shared ? here + (kSpread * std::sqrt(farthest)) * direction_of(uint64_t(i)) : here;
+    }
+  });
+  return places;
+}
+
+// Appends the triangles of the star of point i: each as its two higher corners in 64 bits, under its lowest corner.
+struct Found {
+  uint32_t lowest;
+  uint64_t others;
+};
+
+void append_star(const Vec3* places, const int64_t* neighbours, int64_t i, int64_t k, std::vector<Vec3>& offsets,
+                 std::vector<PlanePoint>& plane, std::vector<Found>& found) {
+  offsets.clear();
+  plane.clear();
+  for (int64_t j = 0; j < k; ++j)
+    if (neighbours[j] != i) offsets.push_back(places[neighbours[j]] - places[i]);
+  Vec3 first, second;
+  tangent_axes(offsets.data(), int64_t(offsets.size()), first, second);
+  for (int64_t j = 0, next = 0; j < k; ++j) {
+    if (neighbours[j] == i) continue;
+    const Vec3 offset = offsets[next++];
+    const double x = dot(first, offset), y = dot(second, offset), square = x * x + y * y;
+    if (square > 0) plane.push_back({x, y, square, turn_of(x, y), neighbours[j]});
+  }
+  bool closed = false;
+  const int64_t size = delaunay_star(plane.data(), int64_t(plane.size()), i, &closed);
+  for (int64_t j = 0; j + 1 < size + closed; ++j) {
+    const PlanePoint &a = plane[j], &b = plane[j + 1 < size ? j + 1 : 0];
+    if (!(cross2(a, b) > kSmallestSine * std::sqrt(a.square * b.square))) continue;
+    const int64_t low = std::min({i, a.index, b.index}), high = std::max({i, a.index, b.index});
+    const int64_t middle = i + a.index + b.index - low - high;
+    found.push_back({uint32_t(low), uint64_t(middle) << 32 | uint64_t(high)});
+  }
+}
+
+// Counting sort by lowest corner, then each bucket by the others: equal triangles end side by side.
+std::tuple<Tensor, Tensor> merge(const std::vector<std::vector<Found>>& parts, const Tensor& like, int64_t n) {
+  std::vector<uint64_t> start(n + 1, 0);
+  for (const auto& part : parts)
+    for (const Found& t : part) ++start[t.lowest + 1];
+  for (int64_t i = 0; i < n; ++i) start[i + 1] += start[i];
+  const auto sorted = std::make_unique_for_overwrite<uint64_t[]>(start[n]);
+  std::vector<uint64_t> next(start.begin(), start.end() - 1);
+  for (const auto& part : parts)
+    for (const Found& t : part) sorted[next[t.lowest]++] = t.others;
+  std::vector<int64_t> distinct(n + 1, 0);
+  torch::stable::parallel_for(0, n, kBlock, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      std::sort(sorted.get() + start[i], sorted.get() + start[i + 1]);
+      uint64_t previous = kNone;
+      for (uint64_t e = start[i]; e < start[i + 1]; previous = sorted[e++]) distinct[i + 1] += sorted[e] != previous;
+    }
+  });
+  for (int64_t i = 0; i < n; ++i) distinct[i + 1] += distinct[i];
+  Tensor triangles = torch::stable::new_empty(like, {distinct[n], 3}), multiplicity = new_index(like, distinct[n]);
+  int64_t *corner = data<int64_t>(triangles), *count = data<int64_t>(multiplicity);
+  torch::stable::parallel_for(0, n, kBlock, [&, corner, count](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      int64_t t = distinct[i] - 1;
+      uint64_t previous = kNone;
+      for (uint64_t e = start[i]; e < start[i + 1]; previous = sorted[e++]) {
+        if (sorted[e] == previous) {
+          ++count[t];
+          continue;
+        }
+        count[++t] = 1;
+        corner[3 * t] = i;
+        corner[3 * t + 1] = int64_t(sorted[e] >> 32);
+        corner[3 * t + 2] = int64_t(uint32_t(sorted[e]));
+      }
+    }
+  });
+  return {triangles, multiplicity};
+}
+
+std::tuple<Tensor, Tensor> local_triangles(const Tensor& points_in, const Tensor& neighbours_in) {
+  check_matrix(points_in, "points", 3);
+  check_matrix(neighbours_in, "neighbours", -1);
+  check_index(neighbours_in, "neighbours");
+  const int64_t n = points_in.size(0), k = neighbours_in.size(1);
+  STD_TORCH_CHECK(neighbours_in.size(0) == n, "neighbours: wanted one row per point, ", n, ", got ",
+                  neighbours_in.size(0));
+  STD_TORCH_CHECK(n < int64_t(UINT32_MAX), "points: wanted fewer than ", UINT32_MAX, ", got ", n);
+  const Tensor points = torch::stable::contiguous(points_in), neighbours = torch::stable::contiguous(neighbours_in);
+  const int64_t* index = data<int64_t>(neighbours);
+  for (int64_t i = 0; i < n * k; ++i)
+    STD_TORCH_CHECK(index[i] >= 0 && index[i] < n, "neighbours: wanted indices in [0, ", n, "), got ", index[i],
+                    " of point ", i / k);
+  const auto places = dispatch_float(points, "points", [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    const T* p = data<T>(points);
+    for (int64_t i = 0; i < 3 * n; ++i)
+      STD_TORCH_CHECK(std::isfinite(p[i]), "points: wanted finite coordinates, got ", double(p[i]), " in point ",
+                      i / 3);
+    return spread<T>(p, index, n, k);
+  });
+  std::vector<std::vector<Found>> parts((n + kBlock - 1) / kBlock);
+  torch::stable::parallel_for(0, int64_t(parts.size()), 1, [&](int64_t begin, int64_t end) {
+    std::vector<Vec3> offsets;
+    std::vector<PlanePoint> plane;
+    for (int64_t block = begin; block < end; ++block) {
+      parts[block].reserve(8 * kBlock);
+      for (int64_t i = block * kBlock; i < std::min(n, (block + 1) * kBlock); ++i)
+        append_star(places.get(), index + i * k, i, k, offsets, plane, parts[block]);
+    }
+  });
+  return merge(parts, neighbours, n);
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(geospec, CPU, m) { m.impl("local_triangles", TORCH_BOX(&local_triangles)); }
+
+}  // namespace geospec
