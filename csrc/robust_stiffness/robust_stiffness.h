@@ -1,7 +1,7 @@
 // Arithmetic of one triangle known by its edge lengths alone, and of one flip in a mesh of such triangles.
 //
-// Half-edge c of triangle t is the number h = 3 t + c; it runs from corner c to corner c + 1. Two half-edges that are
-// glued are each other's twins. The other two of a triangle follow from h, so nothing else is stored.
+// Half-edge c of triangle t is the number 3 t + c; it runs from corner c to corner c + 1. Two half-edges that are
+// glued are each other's twins.
 #pragma once
 
 #include <cmath>
@@ -13,14 +13,12 @@ namespace geospec {
 
 constexpr uint32_t kNoTwin = UINT32_MAX;  // of a half-edge on the boundary
 
-struct IntrinsicView {
-  uint32_t* origin;   // vertex that a half-edge leaves
-  uint32_t* twin;     // half-edge that it is glued to
-  double* length;     // of its edge; twins hold the same
-  double* cotangent;  // of the angle opposite to it
+struct IntrinsicTriangle {
+  uint32_t origin[3];   // vertex that each half-edge leaves
+  uint32_t twin[3];     // half-edge that it is glued to
+  double length[3];     // of its edge
+  double cotangent[3];  // of the angle opposite to it
 };
-
-GEOSPEC_HOST_DEVICE uint32_t next_in_face(uint32_t h) { return h % 3 == 2 ? h - 2 : h + 1; }
 
 // By how much the longest way must grow for the triangle inequality to hold with slack delta, were all edges to grow
 // alike: c - a - b + delta for the longest edge c.
@@ -49,58 +47,50 @@ GEOSPEC_HOST_DEVICE double cotangents_of_lengths(const double* length, double* c
   return area;
 }
 
-// Edge h and its twin are kept where the mean of their cotangents is at least -kDelaunaySlack: rounding in slivers must
-// not flip for ever, and robust_laplacian, whose numbers these are, draws the line here too.
+// An edge is kept where the mean of its two cotangents is at least -kDelaunaySlack: rounding in slivers must not flip for
+// ever, and robust_laplacian, whose numbers these are, draws the line here too.
 constexpr double kDelaunaySlack = 1e-6;
 
-GEOSPEC_HOST_DEVICE bool wants_flip(const IntrinsicView& m, uint32_t h) {
-  const uint32_t twin = m.twin[h];
-  if (twin == kNoTwin || twin / 3 == h / 3) return false;  // a triangle glued to itself has nothing to flip into
-  return 0.5 * (m.cotangent[h] + m.cotangent[twin]) < -kDelaunaySlack;
+GEOSPEC_HOST_DEVICE bool is_delaunay(double cotangent, double twin_cotangent) {
+  return !(0.5 * (cotangent + twin_cotangent) < -kDelaunaySlack);
 }
 
-// Length of the other diagonal of the two triangles at h, unfolded into the plane.
-GEOSPEC_HOST_DEVICE double other_diagonal(const IntrinsicView& m, uint32_t h) {
-  const uint32_t g = m.twin[h], h1 = next_in_face(h), h2 = next_in_face(h1), g1 = next_in_face(g),
-                 g2 = next_in_face(g1);
-  const double e = m.length[h], right = m.length[h1], left = m.length[h2], below = m.length[g1], beside = m.length[g2];
-  // From the corner that h leaves: along h and across it.
+// Length of the other diagonal of two triangles at their edge c and d, unfolded into the plane.
+GEOSPEC_HOST_DEVICE double other_diagonal(const IntrinsicTriangle& a, int c, const IntrinsicTriangle& b, int d) {
+  const double e = a.length[c], right = a.length[(c + 1) % 3], left = a.length[(c + 2) % 3];
+  const double below = b.length[(d + 1) % 3], beside = b.length[(d + 2) % 3];
+  // From the corner that edge c leaves: along the edge and across it.
   const double along = (left * left - right * right - below * below + beside * beside) / (2 * e);
   const double across = 2 * (area_of_lengths(e, right, left) + area_of_lengths(e, below, beside)) / e;
   return std::sqrt(along * along + across * across);
 }
 
-// Replaces the diagonal h of its two triangles by the other one. Returns whether it did: not where rounding leaves the
-// new one no better than the old.
-GEOSPEC_HOST_DEVICE bool flip(const IntrinsicView& m, uint32_t h) {
-  const uint32_t g = m.twin[h], h1 = next_in_face(h), h2 = next_in_face(h1), g1 = next_in_face(g),
-                 g2 = next_in_face(g1);
-  const double diagonal = other_diagonal(m, h);
-  // The triangles after the flip, edge by edge in the slots (h, h1, h2) and (g, g1, g2).
-  const double first[3] = {m.length[g1], diagonal, m.length[h2]}, second[3] = {m.length[h1], diagonal, m.length[g2]};
+// Replaces the diagonal of triangles a (half-edge h = 3 * number + c) and b (half-edge g) by the other one. It takes the
+// slots after h and g, whose edges move to g and h. Returns whether it did: not where rounding leaves the new diagonal
+// no better than the old. The twins of the two edges that moved are left to the caller, unless they lie in a or b.
+GEOSPEC_HOST_DEVICE bool flip(IntrinsicTriangle& a, uint32_t h, IntrinsicTriangle& b, uint32_t g) {
+  const uint32_t c = h % 3, c1 = (c + 1) % 3, c2 = (c + 2) % 3, d = g % 3, d1 = (d + 1) % 3, d2 = (d + 2) % 3;
+  const double diagonal = other_diagonal(a, int(c), b, int(d));
+  const double first[3] = {b.length[d1], diagonal, a.length[c2]}, second[3] = {a.length[c1], diagonal, b.length[d2]};
   double first_cotangent[3], second_cotangent[3];
   cotangents_of_lengths(first, first_cotangent);
   cotangents_of_lengths(second, second_cotangent);
-  if (!(first_cotangent[1] + second_cotangent[1] >= -2 * kDelaunaySlack)) return false;
+  if (!(0.5 * (first_cotangent[1] + second_cotangent[1]) >= -kDelaunaySlack)) return false;
 
-  // The edges in slots h1 and g1 move to g and h, which leaves their own slots to the diagonal. Either may be glued to
-  // the other.
-  const uint32_t twin_h1 = m.twin[h1], twin_g1 = m.twin[g1];
-  m.twin[g] = twin_h1 == g1 ? h : twin_h1;
-  m.twin[h] = twin_g1 == h1 ? g : twin_g1;
-  if (twin_h1 != g1 && twin_h1 != kNoTwin) m.twin[twin_h1] = g;
-  if (twin_g1 != h1 && twin_g1 != kNoTwin) m.twin[twin_g1] = h;
-  m.twin[h1] = g1;
-  m.twin[g1] = h1;
-  const uint32_t apex = m.origin[h2], foot = m.origin[g2];
-  m.origin[h1] = foot;
-  m.origin[g1] = apex;
-  const uint32_t slot[2][3] = {{h, h1, h2}, {g, g1, g2}};
-  for (int c = 0; c < 3; ++c) {
-    m.length[slot[0][c]] = first[c];
-    m.length[slot[1][c]] = second[c];
-    m.cotangent[slot[0][c]] = first_cotangent[c];
-    m.cotangent[slot[1][c]] = second_cotangent[c];
+  const uint32_t h1 = h - c + c1, g1 = g - d + d1;
+  const uint32_t from_a = a.twin[c1] == g1 ? h : a.twin[c1], from_b = b.twin[d1] == h1 ? g : b.twin[d1];
+  a.twin[c] = from_b;
+  b.twin[d] = from_a;
+  a.twin[c1] = g1;
+  b.twin[d1] = h1;
+  a.origin[c1] = b.origin[d2];
+  b.origin[d1] = a.origin[c2];
+  const uint32_t slot_a[3] = {c, c1, c2}, slot_b[3] = {d, d1, d2};
+  for (int i = 0; i < 3; ++i) {
+    a.length[slot_a[i]] = first[i];
+    a.cotangent[slot_a[i]] = first_cotangent[i];
+    b.length[slot_b[i]] = second[i];
+    b.cotangent[slot_b[i]] = second_cotangent[i];
   }
   return true;
 }

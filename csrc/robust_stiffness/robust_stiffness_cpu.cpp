@@ -1,6 +1,5 @@
 #include <torch/csrc/stable/library.h>
 
-#include <limits>
 #include <tuple>
 
 #include "assembly/assembly_cpu.h"
@@ -11,8 +10,7 @@ namespace geospec {
 namespace {
 
 constexpr int64_t kGrain = 4096;
-constexpr int64_t kMaxFlipsPerEdge =
-    1000;  // stretched grids need as many as their cells are long; none seen needs more
+constexpr int64_t kMaxFlipsPerTriangle = 1000;  // stretched grids need as many as their cells are long
 
 // A vertex that is not finite would make all lengths NaN, for mollification looks at all of them.
 template <class T>
@@ -23,50 +21,51 @@ void check_vertices(const Tensor& vertices) {
                     i / 3);
 }
 
-// Faces one after another, layer by layer, their vertices in 32 bits.
-std::pair<Surface, Layers> expand(const Tensor& faces, const Tensor& multiplicity, int64_t n) {
+// Faces in 32 bits, their copies numbered.
+Faces load_faces(const Tensor& faces, const Tensor& multiplicity, int64_t n) {
   const int64_t f = faces.size(0);
   const int64_t *index = data<int64_t>(faces), *count = data<int64_t>(multiplicity);
-  int64_t most = 0;
+  check_fits(f, n);
+  Faces m;
+  m.n_vertices = n;
+  m.n_faces = f;
+  m.corner = std::make_unique_for_overwrite<uint32_t[]>(3 * f);
+  m.first_copy.resize(f + 1);
   for (int64_t t = 0; t < f; ++t) {
     STD_TORCH_CHECK(count[t] >= 1 && count[t] <= kMostLayers, "multiplicity: wanted 1 to ", kMostLayers, ", got ",
                     count[t], " of face ", t);
-    most = std::max(most, count[t]);
-    for (int64_t c = 0; c < 3; ++c)
+    m.first_copy[t] = uint32_t(m.n_copies);
+    m.n_copies += count[t];
+    for (int64_t c = 0; c < 3; ++c) {
       STD_TORCH_CHECK(index[3 * t + c] >= 0 && index[3 * t + c] < n, "faces: wanted indices in [0, ", n, "), got ",
                       index[3 * t + c], " in face ", t);
+      m.corner[3 * t + c] = uint32_t(index[3 * t + c]);
+    }
   }
-  Layers layers;
-  for (int64_t l = 0; l < most; ++l) {
-    int64_t here = 0;
-    for (int64_t t = 0; t < f; ++t) here += count[t] > l;
-    layers.start.push_back(layers.start.back() + here);
-  }
-  check_fits(layers.n_faces(), std::max<int64_t>(most, 1) * n);
-  Surface sheet(layers.n_faces());
-  int64_t next = 0;
-  for (int64_t l = 0; l < most; ++l)
+  check_fits(m.n_copies, n);
+  m.first_copy[f] = uint32_t(m.n_copies);
+  if (m.n_copies > f) {
+    m.face_of.resize(m.n_copies);
     for (int64_t t = 0; t < f; ++t)
-      if (count[t] > l) {
-        for (int64_t c = 0; c < 3; ++c) sheet.origin[3 * next + c] = uint32_t(index[3 * t + c]);
-        ++next;
-      }
-  return {std::move(sheet), std::move(layers)};
+      std::fill(m.face_of.begin() + m.first_copy[t], m.face_of.begin() + m.first_copy[t + 1], uint32_t(t));
+  }
+  return m;
 }
 
 // Lengthens all edges alike until no triangle inequality lacks its slack, then takes the cotangents.
-void mollify(Surface& sheet, double delta) {
-  const int64_t f = sheet.n_faces;
-  double* length = sheet.length.get();
-  std::vector<double> missing(count_blocks(f), 0.0);
-  parallel_blocks(f, [&](int64_t block, int64_t begin, int64_t end) {
+void mollify(Faces& m, double delta) {
+  double* length = m.length.get();
+  std::vector<double> missing(count_blocks(m.n_faces), 0.0);
+  parallel_blocks(m.n_faces, [&](int64_t block, int64_t begin, int64_t end) {
+    double most = 0;
     for (int64_t t = begin; t < end; ++t)
-      missing[block] =
-          std::max(missing[block], missing_slack(length[3 * t], length[3 * t + 1], length[3 * t + 2], delta));
+      most = std::max(most, missing_slack(length[3 * t], length[3 * t + 1], length[3 * t + 2], delta));
+    missing[block] = most;
   });
-  const double longer = delta > 0 && f ? *std::max_element(missing.begin(), missing.end()) : 0.0;
-  double* cotangent = sheet.cotangent.get();
-  torch::stable::parallel_for(0, f, kGrain, [=](int64_t begin, int64_t end) {
+  const double longer = delta > 0 && m.n_faces ? *std::max_element(missing.begin(), missing.end()) : 0.0;
+  m.cotangent = std::make_unique_for_overwrite<double[]>(3 * m.n_faces);
+  double* cotangent = m.cotangent.get();
+  torch::stable::parallel_for(0, m.n_faces, kGrain, [=](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       for (int64_t c = 0; c < 3; ++c) length[3 * t + c] += longer;
       cotangents_of_lengths(length + 3 * t, cotangent + 3 * t);
@@ -74,93 +73,78 @@ void mollify(Surface& sheet, double delta) {
   });
 }
 
-// Half-edges that want a flip, in their order; of two twins the first.
-std::vector<uint32_t> find_flips(Surface& surface) {
-  const IntrinsicView m = surface.view();
-  const int64_t n = 3 * surface.n_faces;
-  std::vector<std::vector<uint32_t>> found(count_blocks(n));
-  parallel_blocks(n, [&](int64_t block, int64_t begin, int64_t end) {
-    for (int64_t h = begin; h < end; ++h)
-      if (m.cotangent[h] < 0 && wants_flip(m, uint32_t(h)) && (uint32_t(h) < m.twin[h] || m.cotangent[m.twin[h]] >= 0))
-        found[block].push_back(uint32_t(h));
-  });
-  std::vector<uint32_t> all;
-  for (const auto& part : found) all.insert(all.end(), part.begin(), part.end());
-  return all;
+// Copies of face t that no flip has touched.
+int64_t count_untouched(const Faces& m, const Surface& surface, int64_t t) {
+  int64_t count = 0;
+  for (int64_t i = surface.sides() * int64_t(m.first_copy[t]); i < surface.sides() * int64_t(m.first_copy[t + 1]); ++i)
+    count += !surface.is_made(i);
+  return count;
 }
 
-// Flips until every edge is Delaunay. The result does not depend on the order, but where four corners lie on a circle.
-void flip_to_delaunay(Surface& surface, std::vector<uint32_t> waiting) {
-  const IntrinsicView m = surface.view();
-  const int64_t limit = kMaxFlipsPerEdge * (3 * surface.n_faces / 2) + 1000;
-  int64_t flips = 0;
-  while (!waiting.empty()) {
-    const uint32_t h = waiting.back();
-    waiting.pop_back();
-    if (!wants_flip(m, h)) continue;
-    const uint32_t g = m.twin[h];
-    if (!flip(m, h)) continue;
-    STD_TORCH_CHECK(++flips < limit, "vertices, faces: wanted a mesh that flips make Delaunay, got ", flips,
-                    " flips on ", surface.n_faces, " triangles and ", waiting.size(), " edges still waiting");
-    for (const uint32_t outer : {h, next_in_face(next_in_face(h)), g, next_in_face(next_in_face(g))})
-      if (wants_flip(m, outer)) waiting.push_back(outer);
-  }
-}
-
-// Triangles in int64 as assembly takes them, cotangents by corner, all scaled. A triangle that meets a vertex twice is
-// turned so that the other one comes first: then its two edges to that one are summed alike in both rows.
+// One triangle as assembly takes it. One that meets a vertex twice is turned so that the other vertex comes first: then
+// its two edges to that one are summed in one order in both rows, and the matrix stays symmetric bit for bit.
 template <class T>
-std::tuple<Tensor, Tensor, Tensor> export_triangles(const Surface& surface, const Tensor& vertices, double weight) {
-  const int64_t f = surface.n_faces;
-  Tensor faces = torch::stable::new_empty(vertices, {f, 3}, ScalarType::Long);
-  Tensor cotangents = torch::stable::new_empty(vertices, {f, 3}), areas = torch::stable::new_empty(vertices, {f});
+void put_triangle(const uint32_t* v, const double* length, const double* opposite, double weight, int64_t* index,
+                  T* cotangent, T* area) {
+  const int64_t first = v[0] == v[1] ? 2 : (v[0] == v[2] ? 1 : 0);
+  for (int64_t c = 0; c < 3; ++c) {
+    const int64_t corner = first + c < 3 ? first + c : first + c - 3;
+    index[c] = v[corner];
+    cotangent[c] = T(weight * opposite[corner < 2 ? corner + 1 : 0]);
+  }
+  *area = T(weight * area_of_lengths(length[0], length[1], length[2]));
+}
+
+// Each face once for all its copies that no flip has touched, then the triangles that flips have touched.
+template <class T>
+std::tuple<Tensor, Tensor, Tensor> collect(const Faces& m, const Surface& surface, const Tensor& like, double weight) {
+  std::vector<int64_t> start(count_blocks(m.n_faces) + 1, 0);
+  parallel_blocks(m.n_faces, [&](int64_t block, int64_t begin, int64_t end) {
+    int64_t count = 0;
+    for (int64_t t = begin; t < end; ++t) count += count_untouched(m, surface, t) > 0;
+    start[block + 1] = count;
+  });
+  for (size_t b = 1; b < start.size(); ++b) start[b] += start[b - 1];
+  const int64_t kept = start.back(), total = kept + int64_t(surface.made().size());
+  Tensor faces = torch::stable::new_empty(like, {total, 3}, ScalarType::Long);
+  Tensor cotangents = torch::stable::new_empty(like, {total, 3}), areas = torch::stable::new_empty(like, {total});
   int64_t* index = data<int64_t>(faces);
   T *cotangent = data<T>(cotangents), *area = data<T>(areas);
-  torch::stable::parallel_for(0, f, kGrain, [&, index, cotangent, area](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t) {
-      const uint32_t* v = surface.origin.get() + 3 * t;
-      const double *l = surface.length.get() + 3 * t, *opposite = surface.cotangent.get() + 3 * t;
-      const int64_t first = v[0] == v[1] ? 2 : (v[0] == v[2] ? 1 : 0);
-      for (int64_t c = 0; c < 3; ++c) {
-        const int64_t corner = (first + c) % 3;
-        index[3 * t + c] = v[corner];
-        cotangent[3 * t + c] = T(weight * opposite[(corner + 1) % 3]);
+  parallel_blocks(m.n_faces, [&](int64_t block, int64_t begin, int64_t end) {
+    int64_t to = start[block];
+    for (int64_t t = begin; t < end; ++t)
+      if (const int64_t count = count_untouched(m, surface, t)) {
+        put_triangle(&m.corner[3 * t], &m.length[3 * t], &m.cotangent[3 * t], weight * double(count), index + 3 * to,
+                     cotangent + 3 * to, area + to);
+        ++to;
       }
-      area[t] = T(weight * area_of_lengths(l[0], l[1], l[2]));
-    }
   });
+  int64_t to = kept;
+  for (const IntrinsicTriangle& t : surface.made()) {
+    put_triangle(t.origin, t.length, t.cotangent, weight, index + 3 * to, cotangent + 3 * to, area + to);
+    ++to;
+  }
   return {faces, cotangents, areas};
 }
 
+// The triangles of the Delaunay surface, each scaled by the part it counts.
 template <class T>
-std::tuple<Surface, double> intrinsic_delaunay(const RobustInputs& in, double mollify_factor, bool tufted) {
-  const int64_t n = in.vertices.size(0);
-  const T* vertices = data<T>(in.vertices);
+std::tuple<Tensor, Tensor, Tensor> delaunay_triangles(const RobustInputs& in, double mollify_factor, bool tufted) {
   check_vertices<T>(in.vertices);
-  auto [sheet, layers] = expand(in.faces, in.multiplicity, n);
-  const Edges edges = sort_edges(sheet, layers, n);
-  const EdgeCensus census = measure_edges(vertices, edges, sheet);
+  Faces m = load_faces(in.faces, in.multiplicity, in.vertices.size(0));
+  sort_rings(m);
+  const EdgeCensus census = measure_edges(data<T>(in.vertices), m);
   STD_TORCH_CHECK(tufted || census.oriented,
                   "faces: wanted an oriented manifold mesh without tufted cover, got edges of more than two faces or "
                   "neighbours that turn in opposite ways");
-  mollify(sheet, mollify_factor * census.mean_length);
-  const bool closed = false;
-  (void)closed;
-  if (!census.oriented) {
-    Surface cover = tufted_cover(vertices, edges, sheet);
-    flip_to_delaunay(cover, find_flips(cover));
-    return {std::move(cover), 0.5};
-  }
-  flip_to_delaunay(sheet, find_flips(sheet));
-  // The cover of an oriented sheet is its double, which differs from two copies only where an edge of the boundary
-  // wants a flip.
-  std::vector<uint32_t> waiting;
-  for (int64_t h = 0; h < 3 * sheet.n_faces; ++h)
-    if (sheet.twin[h] == kNoTwin && sheet.cotangent[h] < -kDelaunaySlack) waiting.push_back(uint32_t(h));
-  if (!tufted || waiting.empty()) return {std::move(sheet), 1.0};
-  Surface cover = double_of(sheet);
-  flip_to_delaunay(cover, std::move(waiting));
-  return {std::move(cover), 0.5};
+  mollify(m, mollify_factor * census.mean_length);
+  // The cover of a closed oriented surface is two equal copies, so one is enough.
+  const uint32_t sides = tufted && !(census.oriented && census.closed) ? 2 : 1;
+  Surface surface(m, sides);
+  const int64_t flips = surface.make_delaunay(kMaxFlipsPerTriangle * (sides * m.n_copies + 1));
+  STD_TORCH_CHECK(flips >= 0, "vertices, faces: wanted a mesh that flips make Delaunay, got no end after ",
+                  kMaxFlipsPerTriangle, " flips for each of ", sides * m.n_copies, " triangles");
+  return collect<T>(m, surface, in.vertices, 1.0 / sides);
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> robust_stiffness(const Tensor& vertices, const Tensor& faces,
@@ -169,10 +153,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> robust_stiffness(const Tensor& vertic
   const RobustInputs in = check_robust(vertices, faces, multiplicity, mollify_factor);
   return dispatch_float(in.vertices, "vertices", [&](auto* type) -> std::tuple<Tensor, Tensor, Tensor, Tensor> {
     using T = std::remove_pointer_t<decltype(type)>;
-    const auto [index, cotangents, areas] = [&] {
-      const auto [surface, weight] = intrinsic_delaunay<T>(in, mollify_factor, tufted);
-      return export_triangles<T>(surface, in.vertices, weight);
-    }();
+    const auto [index, cotangents, areas] = delaunay_triangles<T>(in, mollify_factor, tufted);
     const auto [offsets, corners, crow, col] = mesh_adjacency(index, in.vertices.size(0));
     const auto [values, mass] = assemble_stiffness(cotangents, areas, index, offsets, corners, crow, col);
     return {crow, col, values, mass};
