@@ -25,7 +25,6 @@ constexpr double kSmallestSine = 1e-7;  // of the angle of a triangle at its cen
 struct PlanePoint {
   double x, y;
   double square;  // of the distance from the centre
-  double angle;   // grows with it, from 0 to 4: no arc tangent is needed to sort
   int64_t index;
 };
 
@@ -69,27 +68,39 @@ GEOSPEC_HOST_DEVICE void diagonalise(double (&m)[3][3], Vec3 (&axes)[3]) {
 
 // Axes of the plane that the neighbours and the centre (the origin) lie in best: the normal is left out.
 GEOSPEC_HOST_DEVICE void tangent_axes(const Vec3* offsets, int64_t k, Vec3& first, Vec3& second) {
-  Vec3 mean = {0, 0, 0};
-  for (int64_t j = 0; j < k; ++j) mean = mean + offsets[j];
-  mean = (1.0 / double(k + 1)) * mean;
-  double m[3][3] = {{0, 0, 0}, {0, 0, 0}, {0, 0, 0}};
-  for (int64_t j = -1; j < k; ++j) {
-    const Vec3 d = (j < 0 ? Vec3{0, 0, 0} : offsets[j]) - mean;
-    m[0][0] += d.x * d.x;
-    m[0][1] += d.x * d.y;
-    m[0][2] += d.x * d.z;
-    m[1][1] += d.y * d.y;
-    m[1][2] += d.y * d.z;
-    m[2][2] += d.z * d.z;
+  Vec3 sum = {0, 0, 0}, square = {0, 0, 0}, mixed = {0, 0, 0};
+  for (int64_t j = 0; j < k; ++j) {
+    const Vec3 d = offsets[j];
+    sum = sum + d;
+    square = square + Vec3{d.x * d.x, d.y * d.y, d.z * d.z};
+    mixed = mixed + Vec3{d.y * d.z, d.z * d.x, d.x * d.y};
   }
-  m[1][0] = m[0][1];
-  m[2][0] = m[0][2];
-  m[2][1] = m[1][2];
+  const double part = 1.0 / double(k + 1);
+  const double xy = mixed.z - part * sum.x * sum.y, yz = mixed.x - part * sum.y * sum.z;
+  const double zx = mixed.y - part * sum.z * sum.x;
+  double m[3][3] = {{square.x - part * sum.x * sum.x, xy, zx},
+                    {xy, square.y - part * sum.y * sum.y, yz},
+                    {zx, yz, square.z - part * sum.z * sum.z}};
   Vec3 axes[3];
   diagonalise(m, axes);
   const int normal = m[0][0] < m[1][1] ? (m[0][0] < m[2][2] ? 0 : 2) : (m[1][1] < m[2][2] ? 1 : 2);
   first = axes[(normal + 1) % 3];
   second = axes[(normal + 2) % 3];
+}
+
+// Turns the plane over where needed, so that the nearest neighbour and the nearest one off its line go counter-clockwise:
+// the scan then takes the same way whichever side the normal was on.
+GEOSPEC_HOST_DEVICE void turn_over(PlanePoint* points, int64_t k) {
+  int64_t nearest = 0, second = -1;
+  for (int64_t j = 1; j < k; ++j) nearest = points[j].square < points[nearest].square ? j : nearest;
+  const PlanePoint a = points[nearest];
+  for (int64_t j = 0; j < k; ++j) {
+    const double sine = cross2(a, points[j]);
+    if (sine * sine > 1e-6 * a.square * points[j].square && (second < 0 || points[j].square < points[second].square))
+      second = j;
+  }
+  if (second < 0 || cross2(a, points[second]) > 0) return;
+  for (int64_t j = 0; j < k; ++j) points[j].y = -points[j].y;
 }
 
 GEOSPEC_HOST_DEVICE double square_between(const PlanePoint& a, const PlanePoint& b) {
@@ -112,14 +123,11 @@ GEOSPEC_HOST_DEVICE bool same_direction(const PlanePoint& a, const PlanePoint& b
   return std::fabs(cross2(a, b)) <= kSmallestSine * std::sqrt(a.square * b.square) && a.x * b.x + a.y * b.y > 0;
 }
 
-// Reduces the neighbours to the star of the centre, in place and counter-clockwise; returns how many remain. Those at
-// the centre itself must have been moved before. Neighbours in no more than half the plane leave the star open.
+// Reduces the neighbours, sorted by angle, to the star of the centre, in place; returns how many remain. None may lie at
+// the centre itself. Neighbours in no more than half the plane leave the star open.
 GEOSPEC_HOST_DEVICE int64_t delaunay_star(PlanePoint* points, int64_t k, int64_t centre, bool* closed) {
   *closed = false;
   if (k < 2) return k;
-  std::sort(points, points + k, [](const PlanePoint& a, const PlanePoint& b) {
-    return a.angle != b.angle ? a.angle < b.angle : (a.square != b.square ? a.square < b.square : a.index < b.index);
-  });
   int64_t distinct = 1;  // of neighbours in one direction only the nearest can be in the star
   for (int64_t j = 1; j < k; ++j) {
     PlanePoint& last = points[distinct - 1];
@@ -138,13 +146,12 @@ GEOSPEC_HOST_DEVICE int64_t delaunay_star(PlanePoint* points, int64_t k, int64_t
   bool open = false;
   for (int64_t j = 0; j < k; ++j) {
     const PlanePoint &a = points[j], &b = points[j + 1 < k ? j + 1 : 0];
-    const double turn = b.angle - a.angle + (j + 1 < k ? 0 : 4);
-    if (turn > 1 && cross2(a, b) <= kSmallestSine * std::sqrt(a.square * b.square)) {
+    if (!(cross2(a, b) > kSmallestSine * std::sqrt(a.square * b.square))) {
       open = true;
       start = j + 1 < k ? j + 1 : 0;
       break;
     }
-    if (points[j].square < points[start].square) start = j;
+    if (a.square < points[start].square) start = j;
   }
   std::rotate(points, points + start, points + k);
   const PlanePoint first = points[0];

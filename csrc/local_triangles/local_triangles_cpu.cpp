@@ -14,6 +14,7 @@ namespace {
 constexpr int64_t kBlock = 512;       // points a task: about 1 ms
 constexpr double kCoincident = 1e-7;  // nearer than this part of the neighbourhood counts as the same place
 constexpr double kSpread = 1e-6;      // and is moved by this part of it
+constexpr int64_t kMostNeighbours = 65536;
 constexpr uint64_t kNone = UINT64_MAX;
 
 // A direction that depends on the index alone, so that coincident points part alike in all neighbourhoods.
@@ -56,24 +57,41 @@ struct Found {
   uint64_t others;
 };
 
-void append_star(const Vec3* places, const int64_t* neighbours, int64_t i, int64_t k, std::vector<Vec3>& offsets,
-                 std::vector<PlanePoint>& plane, std::vector<Found>& found) {
-  offsets.clear();
-  plane.clear();
-  for (int64_t j = 0; j < k; ++j)
-    if (neighbours[j] != i) offsets.push_back(places[neighbours[j]] - places[i]);
-  Vec3 first, second;
-  tangent_axes(offsets.data(), int64_t(offsets.size()), first, second);
-  for (int64_t j = 0, next = 0; j < k; ++j) {
-    if (neighbours[j] == i) continue;
-    const Vec3 offset = offsets[next++];
-    const double x = dot(first, offset), y = dot(second, offset), square = x * x + y * y;
-    if (square > 0) plane.push_back({x, y, square, turn_of(x, y), neighbours[j]});
+struct Scratch {
+  std::vector<Vec3> offsets;
+  std::vector<int64_t> index;
+  std::vector<PlanePoint> plane, sorted;
+  std::vector<uint64_t> keys;
+
+  explicit Scratch(int64_t k) : offsets(k), index(k), plane(k), sorted(k), keys(k) {}
+};
+
+void append_star(const Vec3* places, const int64_t* neighbours, int64_t i, int64_t k, Scratch& s,
+                 std::vector<Found>& found) {
+  int64_t others = 0;
+  for (int64_t j = 0; j < k; ++j) {
+    s.index[others] = neighbours[j];
+    s.offsets[others] = places[neighbours[j]] - places[i];
+    others += neighbours[j] != i;
   }
+  Vec3 first, second;
+  tangent_axes(s.offsets.data(), others, first, second);
+  int64_t size = 0;
+  for (int64_t j = 0; j < others; ++j) {
+    const double x = dot(first, s.offsets[j]), y = dot(second, s.offsets[j]), square = x * x + y * y;
+    s.plane[size] = {x, y, square, s.index[j]};
+    size += square > 0;
+  }
+  turn_over(s.plane.data(), size);
+  // Sorted by angle as whole numbers, each with its place in the low bits. Angles alike to 1e-13 are one direction anyway.
+  for (int64_t j = 0; j < size; ++j)
+    s.keys[j] = uint64_t(turn_of(s.plane[j].x, s.plane[j].y) * 0x1p44) << 16 | uint64_t(j);
+  std::sort(s.keys.begin(), s.keys.begin() + size);
+  for (int64_t j = 0; j < size; ++j) s.sorted[j] = s.plane[s.keys[j] & 0xffff];
   bool closed = false;
-  const int64_t size = delaunay_star(plane.data(), int64_t(plane.size()), i, &closed);
+  size = delaunay_star(s.sorted.data(), size, i, &closed);
   for (int64_t j = 0; j + 1 < size + closed; ++j) {
-    const PlanePoint &a = plane[j], &b = plane[j + 1 < size ? j + 1 : 0];
+    const PlanePoint &a = s.sorted[j], &b = s.sorted[j + 1 < size ? j + 1 : 0];
     if (!(cross2(a, b) > kSmallestSine * std::sqrt(a.square * b.square))) continue;
     const int64_t low = std::min({i, a.index, b.index}), high = std::max({i, a.index, b.index});
     const int64_t middle = i + a.index + b.index - low - high;
@@ -128,6 +146,7 @@ std::tuple<Tensor, Tensor> local_triangles(const Tensor& points_in, const Tensor
   const int64_t n = points_in.size(0), k = neighbours_in.size(1);
   STD_TORCH_CHECK(neighbours_in.size(0) == n, "neighbours: wanted one row per point, ", n, ", got ",
                   neighbours_in.size(0));
+  STD_TORCH_CHECK(k <= kMostNeighbours, "neighbours: wanted at most ", kMostNeighbours, " columns, got ", k);
   STD_TORCH_CHECK(n < int64_t(UINT32_MAX), "points: wanted fewer than ", UINT32_MAX, ", got ", n);
   const Tensor points = torch::stable::contiguous(points_in), neighbours = torch::stable::contiguous(neighbours_in);
   const int64_t* index = data<int64_t>(neighbours);
@@ -144,12 +163,11 @@ std::tuple<Tensor, Tensor> local_triangles(const Tensor& points_in, const Tensor
   });
   std::vector<std::vector<Found>> parts((n + kBlock - 1) / kBlock);
   torch::stable::parallel_for(0, int64_t(parts.size()), 1, [&](int64_t begin, int64_t end) {
-    std::vector<Vec3> offsets;
-    std::vector<PlanePoint> plane;
+    Scratch scratch(k);
     for (int64_t block = begin; block < end; ++block) {
       parts[block].reserve(8 * kBlock);
       for (int64_t i = block * kBlock; i < std::min(n, (block + 1) * kBlock); ++i)
-        append_star(places.get(), index + i * k, i, k, offsets, plane, parts[block]);
+        append_star(places.get(), index + i * k, i, k, scratch, parts[block]);
     }
   });
   return merge(parts, neighbours, n);
