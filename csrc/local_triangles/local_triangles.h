@@ -119,8 +119,14 @@ GEOSPEC_HOST_DEVICE bool stays(const PlanePoint& a, const PlanePoint& b, const P
   return std::min(centre, b.index) < std::min(a.index, c.index);
 }
 
+// Whether b lies to the left of a by an angle of some size, less than half a turn.
+GEOSPEC_HOST_DEVICE bool is_left(const PlanePoint& a, const PlanePoint& b) {
+  const double sine = cross2(a, b);
+  return sine > 0 && sine * sine > kSmallestSine * kSmallestSine * a.square * b.square;
+}
+
 GEOSPEC_HOST_DEVICE bool same_direction(const PlanePoint& a, const PlanePoint& b) {
-  return std::fabs(cross2(a, b)) <= kSmallestSine * std::sqrt(a.square * b.square) && a.x * b.x + a.y * b.y > 0;
+  return a.x * b.x + a.y * b.y > 0 && !is_left(a, b) && !is_left(b, a);
 }
 
 // Reduces the neighbours, sorted by angle, to the star of the centre, in place; returns how many remain. None may lie at
@@ -146,7 +152,7 @@ GEOSPEC_HOST_DEVICE int64_t delaunay_star(PlanePoint* points, int64_t k, int64_t
   bool open = false;
   for (int64_t j = 0; j < k; ++j) {
     const PlanePoint &a = points[j], &b = points[j + 1 < k ? j + 1 : 0];
-    if (!(cross2(a, b) > kSmallestSine * std::sqrt(a.square * b.square))) {
+    if (!is_left(a, b)) {
       open = true;
       start = j + 1 < k ? j + 1 : 0;
       break;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <tuple>
 #include <vector>
 
@@ -14,7 +15,8 @@ namespace {
 constexpr int64_t kBlock = 512;       // points a task: about 1 ms
 constexpr double kCoincident = 1e-7;  // nearer than this part of the neighbourhood counts as the same place
 constexpr double kSpread = 1e-6;      // and is moved by this part of it
-constexpr int64_t kMostNeighbours = 65536;
+constexpr int64_t kSmall = 64;  // neighbours up to which ranks are counted
+constexpr int64_t kLanes = 8;   // numbers compared at once
 constexpr uint64_t kNone = UINT64_MAX;
 
 // A direction that depends on the index alone, so that coincident points part alike in all neighbourhoods.
@@ -61,10 +63,32 @@ struct Scratch {
   std::vector<Vec3> offsets;
   std::vector<int64_t> index;
   std::vector<PlanePoint> plane, sorted;
-  std::vector<uint64_t> keys;
+  std::vector<int32_t> angles;
 
-  explicit Scratch(int64_t k) : offsets(k), index(k), plane(k), sorted(k), keys(k) {}
+  explicit Scratch(int64_t k) : offsets(k), index(k), plane(k), sorted(k), angles(k + kLanes) {}
 };
+
+// Sorts plane into sorted by angle. Those alike to 2e-9 stay as they are: they count as one direction. Each goes to its
+// rank, the number of smaller ones, for a sort whose branches are guessed wrong costs more than all comparisons do.
+void sort_by_angle(Scratch& s, int64_t size) {
+  for (int64_t j = 0; j < size; ++j) s.angles[j] = int32_t(turn_of(s.plane[j].x, s.plane[j].y) * 0x1p28);
+  if (size > kSmall) {
+    std::vector<int64_t> order(size);
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return s.angles[a] < s.angles[b]; });
+    for (int64_t j = 0; j < size; ++j) s.sorted[j] = s.plane[order[j]];
+    return;
+  }
+  const int64_t lanes = (size + kLanes - 1) / kLanes * kLanes;
+  std::fill(s.angles.begin() + size, s.angles.begin() + lanes, INT32_MAX);
+  for (int64_t j = 0; j < size; ++j) {
+    int32_t rank = 0;
+    for (int64_t block = 0; block < lanes; block += kLanes)
+      for (int64_t e = block; e < block + kLanes; ++e)
+        rank += (s.angles[e] < s.angles[j]) + (s.angles[e] == s.angles[j] && e < j);
+    s.sorted[rank] = s.plane[j];
+  }
+}
 
 void append_star(const Vec3* places, const int64_t* neighbours, int64_t i, int64_t k, Scratch& s,
                  std::vector<Found>& found) {
@@ -83,16 +107,12 @@ void append_star(const Vec3* places, const int64_t* neighbours, int64_t i, int64
     size += square > 0;
   }
   turn_over(s.plane.data(), size);
-  // Sorted by angle as whole numbers, each with its place in the low bits. Angles alike to 1e-13 are one direction anyway.
-  for (int64_t j = 0; j < size; ++j)
-    s.keys[j] = uint64_t(turn_of(s.plane[j].x, s.plane[j].y) * 0x1p44) << 16 | uint64_t(j);
-  std::sort(s.keys.begin(), s.keys.begin() + size);
-  for (int64_t j = 0; j < size; ++j) s.sorted[j] = s.plane[s.keys[j] & 0xffff];
+  sort_by_angle(s, size);
   bool closed = false;
   size = delaunay_star(s.sorted.data(), size, i, &closed);
   for (int64_t j = 0; j + 1 < size + closed; ++j) {
     const PlanePoint &a = s.sorted[j], &b = s.sorted[j + 1 < size ? j + 1 : 0];
-    if (!(cross2(a, b) > kSmallestSine * std::sqrt(a.square * b.square))) continue;
+    if (!is_left(a, b)) continue;
     const int64_t low = std::min({i, a.index, b.index}), high = std::max({i, a.index, b.index});
     const int64_t middle = i + a.index + b.index - low - high;
     found.push_back({uint32_t(low), uint64_t(middle) << 32 | uint64_t(high)});
@@ -146,7 +166,6 @@ std::tuple<Tensor, Tensor> local_triangles(const Tensor& points_in, const Tensor
   const int64_t n = points_in.size(0), k = neighbours_in.size(1);
   STD_TORCH_CHECK(neighbours_in.size(0) == n, "neighbours: wanted one row per point, ", n, ", got ",
                   neighbours_in.size(0));
-  STD_TORCH_CHECK(k <= kMostNeighbours, "neighbours: wanted at most ", kMostNeighbours, " columns, got ", k);
   STD_TORCH_CHECK(n < int64_t(UINT32_MAX), "points: wanted fewer than ", UINT32_MAX, ", got ", n);
   const Tensor points = torch::stable::contiguous(points_in), neighbours = torch::stable::contiguous(neighbours_in);
   const int64_t* index = data<int64_t>(neighbours);

@@ -283,7 +283,7 @@ def test_order_of_points_does_not_matter():
     base, other = laplacian(PointCloud(points)), laplacian(PointCloud(points[order]))
     changed = (dense(other) - dense(base)[order][:, order]).abs() > 1e-9
     assert changed.sum() < 0.05 * base.stiffness.values().numel()  # four on a circle take the diagonal at the smallest index
-    np.testing.assert_allclose(lowest(other, 25), lowest(base, 25), rtol=2e-3, atol=1e-9)
+    np.testing.assert_allclose(lowest(other, 25), lowest(base, 25), rtol=1e-2, atol=1e-9)
 
 
 @pytest.mark.parametrize("n", [9, 30])
