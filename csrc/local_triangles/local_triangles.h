@@ -20,7 +20,7 @@ namespace geospec {
 // own.
 
 constexpr double kCocircular = 5e-3;
-constexpr double kSmallestSine = 1e-7;  // of the angle of a triangle at its centre: those below have no area
+constexpr double kSmallestSine = 1e-6;  // of the angle of a triangle at its centre: those below have no area
 
 struct PlanePoint {
   double x, y;
@@ -45,7 +45,7 @@ GEOSPEC_HOST_DEVICE void diagonalise(double (&m)[3][3], Vec3 (&axes)[3]) {
   axes[2] = {0, 0, 1};
   for (int sweep = 0; sweep < 16; ++sweep) {
     const double off = std::fabs(m[0][1]) + std::fabs(m[0][2]) + std::fabs(m[1][2]);
-    if (!(off > 1e-14 * (m[0][0] + m[1][1] + m[2][2]))) return;
+    if (!(off > 1e-13 * (m[0][0] + m[1][1] + m[2][2]))) return;
     for (int p = 0; p < 2; ++p)
       for (int q = p + 1; q < 3; ++q) {
         if (m[p][q] == 0) continue;

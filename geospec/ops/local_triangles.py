@@ -57,7 +57,7 @@ def reference(points: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:
         p = offsets @ torch.linalg.eigh(torch.cov(around.T, correction=0))[1][:, 1:]
         for a in range(len(p)):
             for b in range(len(p)):
-                if _cross(p[a], p[b]) <= 1e-7 * p[a].norm() * p[b].norm():
+                if _cross(p[a], p[b]) <= 1e-6 * p[a].norm() * p[b].norm():
                     continue
                 left, right = _cross(p[a], p) > 0, _cross(p, p[b]) > 0  # of a, of b
                 other = (torch.arange(len(p)) != a) & (torch.arange(len(p)) != b)
