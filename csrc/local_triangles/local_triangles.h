@@ -88,8 +88,8 @@ GEOSPEC_HOST_DEVICE void tangent_axes(const Vec3* offsets, int64_t k, Vec3& firs
   second = axes[(normal + 2) % 3];
 }
 
-// Turns the plane over where needed, so that the nearest neighbour and the nearest one off its line go counter-clockwise:
-// the scan then takes the same way whichever side the normal was on.
+// Turns the plane over where needed, so that the nearest neighbour and the nearest one off its line go
+// counter-clockwise: the scan then takes the same way whichever side the normal was on.
 GEOSPEC_HOST_DEVICE void turn_over(PlanePoint* points, int64_t k) {
   int64_t nearest = 0, second = -1;
   for (int64_t j = 1; j < k; ++j) nearest = points[j].square < points[nearest].square ? j : nearest;
@@ -129,8 +129,8 @@ GEOSPEC_HOST_DEVICE bool same_direction(const PlanePoint& a, const PlanePoint& b
   return a.x * b.x + a.y * b.y > 0 && !is_left(a, b) && !is_left(b, a);
 }
 
-// Reduces the neighbours, sorted by angle, to the star of the centre, in place; returns how many remain. None may lie at
-// the centre itself. Neighbours in no more than half the plane leave the star open.
+// Reduces the neighbours, sorted by angle, to the star of the centre, in place; returns how many remain. None may lie
+// at the centre itself. Neighbours in no more than half the plane leave the star open.
 GEOSPEC_HOST_DEVICE int64_t delaunay_star(PlanePoint* points, int64_t k, int64_t centre, bool* closed) {
   *closed = false;
   if (k < 2) return k;

@@ -15,8 +15,8 @@ namespace {
 constexpr int64_t kBlock = 512;       // points a task: about 1 ms
 constexpr double kCoincident = 1e-7;  // nearer than this part of the neighbourhood counts as the same place
 constexpr double kSpread = 1e-6;      // and is moved by this part of it
-constexpr int64_t kSmall = 64;  // neighbours up to which ranks are counted
-constexpr int64_t kLanes = 8;   // numbers compared at once
+constexpr int64_t kSmall = 64;        // neighbours up to which ranks are counted
+constexpr int64_t kLanes = 8;         // numbers compared at once
 constexpr uint64_t kNone = UINT64_MAX;
 
 // A direction that depends on the index alone, so that coincident points part alike in all neighbourhoods.

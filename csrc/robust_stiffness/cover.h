@@ -1,8 +1,8 @@
 // The tufted cover of a mesh, and the surface that flips make of it.
 //
-// The cover is never written down. A triangle of it is a copy of a face, one of its two sides in one of its layers; what
-// it is glued to follows from the ring of faces around each edge. Only triangles that a flip touches are made, so memory
-// and time are those of the faces plus those of the flips.
+// The cover is never written down. A triangle of it is a copy of a face, one of its two sides in one of its layers;
+// what it is glued to follows from the ring of faces around each edge. Only triangles that a flip touches are made, so
+// memory and time are those of the faces plus those of the flips.
 #pragma once
 
 #include <torch/csrc/stable/ops.h>
@@ -38,10 +38,10 @@ using Array = std::unique_ptr<T[]>;
 // Faces as they were given, their metric, and the faces around each edge.
 struct Faces {
   int64_t n_vertices = 0, n_faces = 0, n_copies = 0;
-  Array<uint32_t> corner;     // (f, 3)
-  Array<double> length;       // (f, 3): of the edge from corner c to corner c + 1
-  Array<double> cotangent;    // (f, 3): of the angle opposite to it
-  Array<uint32_t> ring_of;    // (f, 3): where the ring of that edge begins
+  Array<uint32_t> corner;            // (f, 3)
+  Array<double> length;              // (f, 3): of the edge from corner c to corner c + 1
+  Array<double> cotangent;           // (f, 3): of the angle opposite to it
+  Array<uint32_t> ring_of;           // (f, 3): where the ring of that edge begins
   std::vector<uint32_t> first_copy;  // (f + 1): copies of a face, one a layer, are numbered one after another
   std::vector<uint32_t> face_of;     // (copies): empty where each face has one
 
@@ -200,8 +200,8 @@ class Surface {
     return all;
   }
 
-  // Flips until every edge is Delaunay; returns the number of flips, or -1 after too many. The result does not depend on
-  // the order, but where four corners lie on a circle.
+  // Flips until every edge is Delaunay; returns the number of flips, or -1 after too many. The result does not depend
+  // on the order, but where four corners lie on a circle.
   int64_t make_delaunay(int64_t limit) {
     std::vector<uint32_t> waiting = find_flips();
     for (int64_t flips = 0;;) {
@@ -239,7 +239,8 @@ class Surface {
     const uint32_t triangle = h / 3, copy = triangle / sides_, t = faces_.face_of_copy(copy);
     const bool back = triangle % sides_;
     const uint32_t given = 3 * t + (back ? 2 - h % 3 : h % 3), layer = copy - faces_.first_copy[t];
-    const uint32_t low = std::min(faces_.corner[given], faces_.tip(given)), high = std::max(faces_.corner[given], faces_.tip(given));
+    const uint32_t low = std::min(faces_.corner[given], faces_.tip(given)),
+                   high = std::max(faces_.corner[given], faces_.tip(given));
     const uint32_t begin = faces_.ring_of[given];
     uint32_t end = begin, here = begin;
     for (; end < faces_.bucket[low + 1] && Faces::higher_end(faces_.ring[end]) == high; ++end)
@@ -262,7 +263,8 @@ class Surface {
   double cotangent_of(uint32_t h) const {
     const uint32_t triangle = h / 3, slot = made_[triangle];
     if (slot) return triangles_[slot - 1].cotangent[h % 3];
-    return faces_.cotangent[3 * int64_t(faces_.face_of_copy(triangle / sides_)) + (triangle % sides_ ? 2 - h % 3 : h % 3)];
+    return faces_
+        .cotangent[3 * int64_t(faces_.face_of_copy(triangle / sides_)) + (triangle % sides_ ? 2 - h % 3 : h % 3)];
   }
 
   bool wants_flip(uint32_t h, uint32_t g) const {
@@ -301,8 +303,8 @@ class Surface {
 
   const Faces& faces_;
   uint32_t sides_;
-  std::unique_ptr<uint32_t[]> made_;           // of each triangle: its place among triangles_, counted from 1
-  std::deque<IntrinsicTriangle> triangles_;    // a deque, so that references stay where they are
+  std::unique_ptr<uint32_t[]> made_;         // of each triangle: its place among triangles_, counted from 1
+  std::deque<IntrinsicTriangle> triangles_;  // a deque, so that references stay where they are
 };
 
 }  // namespace geospec

@@ -47,8 +47,8 @@ GEOSPEC_HOST_DEVICE double cotangents_of_lengths(const double* length, double* c
   return area;
 }
 
-// An edge is kept where the mean of its two cotangents is at least -kDelaunaySlack: rounding in slivers must not flip for
-// ever, and robust_laplacian, whose numbers these are, draws the line here too.
+// An edge is kept where the mean of its two cotangents is at least -kDelaunaySlack: rounding in slivers must not flip
+// for ever, and robust_laplacian, whose numbers these are, draws the line here too.
 constexpr double kDelaunaySlack = 1e-6;
 
 GEOSPEC_HOST_DEVICE bool is_delaunay(double cotangent, double twin_cotangent) {
@@ -65,9 +65,10 @@ GEOSPEC_HOST_DEVICE double other_diagonal(const IntrinsicTriangle& a, int c, con
   return std::sqrt(along * along + across * across);
 }
 
-// Replaces the diagonal of triangles a (half-edge h = 3 * number + c) and b (half-edge g) by the other one. It takes the
-// slots after h and g, whose edges move to g and h. Returns whether it did: not where rounding leaves the new diagonal
-// no better than the old. The twins of the two edges that moved are left to the caller, unless they lie in a or b.
+// Replaces the diagonal of triangles a (half-edge h = 3 * number + c) and b (half-edge g) by the other one. It takes
+// the slots after h and g, whose edges move to g and h. Returns whether it did: not where rounding leaves the new
+// diagonal no better than the old. The twins of the two edges that moved are left to the caller, unless they lie in a
+// or b.
 GEOSPEC_HOST_DEVICE bool flip(IntrinsicTriangle& a, uint32_t h, IntrinsicTriangle& b, uint32_t g) {
   const uint32_t c = h % 3, c1 = (c + 1) % 3, c2 = (c + 2) % 3, d = g % 3, d1 = (d + 1) % 3, d2 = (d + 2) % 3;
   const double diagonal = other_diagonal(a, int(c), b, int(d));

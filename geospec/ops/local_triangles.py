@@ -77,7 +77,7 @@ def _cross(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _diagonal_from_centre(a: Tensor, b: Tensor, c: Tensor, ia: Tensor, ib: Tensor, ic: Tensor, centre: int) -> Tensor:
-    """Whether the corners 0, a, b, c in a cycle are cut from 0 to b: b lies in the circle of 0, a, c, or at it and has the smallest index."""
+    """Whether the corners 0, a, b, c in a cycle are cut from 0 to b: b lies in the circle of 0, a, c, or at it with the smallest index."""
     inside = _cross(a, b) * c.pow(2).sum(-1) + _cross(b, c) * a.pow(2).sum(-1) + _cross(c, a) * b.pow(2).sum(-1)
     sides = torch.stack(torch.broadcast_tensors(a.norm(dim=-1), c.norm(dim=-1), (b - a).norm(dim=-1), (c - b).norm(dim=-1)))
     shape = sides.amin(dim=0) / torch.maximum(b.norm(dim=-1), (c - a).norm(dim=-1))

@@ -77,9 +77,9 @@ def reference(
     measured = {edge: float((points[edge[2]] - points[edge[1]]).norm()) for edge in around}
     slack = mollify_factor * math.fsum(measured.values()) / max(len(measured), 1)
     lengths = [[0.0] * 3 for _ in layered]
-    for edge, members in around.items():
+    for pair, members in around.items():
         for t, c in members:
-            lengths[t][c] = measured[edge]
+            lengths[t][c] = measured[pair]
     longer = max([0.0, *(2 * max(three) - sum(three) + slack for three in lengths)]) if slack else 0.0
     lengths = [[length + longer for length in three] for three in lengths]
 
@@ -181,7 +181,8 @@ def _on_cpu(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Flips follow one another, so they stay on the CPU: the mesh is copied there and the matrix back."""
     found = torch.ops.geospec.robust_stiffness(vertices.cpu(), faces.cpu(), multiplicity.cpu(), mollify_factor, tufted)
-    return tuple(part.to(vertices.device) for part in found)  # type: ignore[return-value]
+    crow, col, values, mass = (part.to(vertices.device) for part in found)
+    return crow, col, values, mass
 
 
 torch.library.impl("geospec::robust_stiffness", "CUDA")(_on_cpu)

@@ -127,7 +127,7 @@ def test_flips_keep_the_area(name):
 
 def test_mollification_adds_area_to_what_has_none():
     line = Mesh(torch.tensor([[0.0, 0, 0], [1, 0, 0], [2, 0, 0]], dtype=torch.float64), torch.tensor([[0, 1, 2]]))
-    crow, _, values, mass = ops.robust_stiffness(line.vertices, line.faces, mollify_factor=1e-3)
+    _, _, values, mass = ops.robust_stiffness(line.vertices, line.faces, mollify_factor=1e-3)
     # Edges 1, 1, 2 of mean 4/3: each grows by what the longest lacks, 1e-3 * 4/3.
     longer = 1e-3 * 4 / 3
     a, c = 1 + longer, 2 + longer
