@@ -43,18 +43,18 @@ def moebius(n=30):
 
 
 def fan(sheets=5, n=6, seed=3):
-    """Bumpy half-planes around one axis: every edge of the axis has as many faces as there are sheets."""
+    """Sheared, bumpy half-planes around one axis: each of its edges has five faces, and wants a flip between some of them."""
     generator = torch.Generator().manual_seed(seed)
-    flat = grid(n)
-    vertices, faces, angles = [], [], torch.rand(sheets, generator=generator) * 6
-    for s in range(sheets):
-        x, y = flat.vertices[:, 0], flat.vertices[:, 1]
-        bumps = 0.3 * torch.rand(n * n, generator=generator, dtype=torch.float64) * x
-        turn = angles[s] + bumps
-        vertices.append(torch.stack([x * turn.cos(), x * turn.sin(), y], 1))
-        faces.append(flat.faces + s * n * n)
+    flat = grid(n, width=0.2)
+    x, y = flat.vertices[:, 0], flat.vertices[:, 1]
+    vertices = []
+    for angle in torch.rand(sheets, generator=generator, dtype=torch.float64) * 6:
+        turn = angle + 0.3 * torch.rand(n * n, generator=generator, dtype=torch.float64)
+        shear = 3 * torch.rand(1, generator=generator, dtype=torch.float64)
+        vertices.append(torch.stack([x * turn.cos(), x * turn.sin(), y + shear * x], 1))
+    faces = torch.cat([flat.faces + s * n * n for s in range(sheets)])
     joined, index = torch.unique(torch.cat(vertices).round(decimals=12), dim=0, return_inverse=True)
-    return Mesh(joined, index[torch.cat(faces)])
+    return Mesh(joined, index[faces])
 
 
 def mixed_orientation(mesh, seed=0):
