@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -210,11 +209,13 @@ class Surface {
       waiting.pop_back();
       const uint32_t g = twin_of(h);
       if (!wants_flip(h, g)) continue;
-      IntrinsicTriangle &a = make(h / 3), &b = make(g / 3);
+      make(h / 3);
+      IntrinsicTriangle &b = make(g / 3), &a = made(h / 3);  // in this order: making one moves the others
       if (!flip(a, h, b, g)) continue;
       if (++flips > limit) return -1;
-      relink(a.twin[h % 3], h);
-      relink(b.twin[g % 3], g);
+      const uint32_t twin_h = a.twin[h % 3], twin_g = b.twin[g % 3];
+      relink(twin_h, h);
+      relink(twin_g, g);
       for (const uint32_t outer : {h, g, before(h), before(g)})
         if (wants_flip(outer, twin_of(outer))) waiting.push_back(outer);
     }
@@ -222,7 +223,7 @@ class Surface {
 
   uint32_t sides() const { return sides_; }
   bool is_made(int64_t triangle) const { return made_[triangle] != 0; }
-  const std::deque<IntrinsicTriangle>& made() const { return triangles_; }
+  const std::vector<IntrinsicTriangle>& touched() const { return triangles_; }
 
  private:
   static uint32_t before(uint32_t h) { return h % 3 == 0 ? h + 2 : h - 1; }
@@ -280,19 +281,21 @@ class Surface {
       }
   }
 
+  IntrinsicTriangle& made(uint32_t triangle) { return triangles_[made_[triangle] - 1]; }
+
   IntrinsicTriangle& make(uint32_t triangle) {
-    if (made_[triangle]) return triangles_[made_[triangle] - 1];
+    if (made_[triangle]) return made(triangle);
     const int64_t t = faces_.face_of_copy(triangle / sides_);
     const bool back = triangle % sides_;
-    IntrinsicTriangle made;
+    IntrinsicTriangle one;
     for (uint32_t c = 0; c < 3; ++c) {
       const int64_t from = 3 * t + (back ? 2 - c : c);
-      made.origin[c] = faces_.corner[3 * t + (back ? (3 - c) % 3 : c)];
-      made.twin[c] = glued(3 * triangle + c);
-      made.length[c] = faces_.length[from];
-      made.cotangent[c] = faces_.cotangent[from];
+      one.origin[c] = faces_.corner[3 * t + (back ? (3 - c) % 3 : c)];
+      one.twin[c] = glued(3 * triangle + c);
+      one.length[c] = faces_.length[from];
+      one.cotangent[c] = faces_.cotangent[from];
     }
-    triangles_.push_back(made);
+    triangles_.push_back(one);
     made_[triangle] = uint32_t(triangles_.size());
     return triangles_.back();
   }
@@ -303,8 +306,8 @@ class Surface {
 
   const Faces& faces_;
   uint32_t sides_;
-  std::unique_ptr<uint32_t[]> made_;         // of each triangle: its place among triangles_, counted from 1
-  std::deque<IntrinsicTriangle> triangles_;  // a deque, so that references stay where they are
+  std::unique_ptr<uint32_t[]> made_;          // of each triangle: its place among triangles_, counted from 1
+  std::vector<IntrinsicTriangle> triangles_;
 };
 
 }  // namespace geospec

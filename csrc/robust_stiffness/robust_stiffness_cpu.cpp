@@ -105,7 +105,7 @@ std::tuple<Tensor, Tensor, Tensor> collect(const Faces& m, const Surface& surfac
     start[block + 1] = count;
   });
   for (size_t b = 1; b < start.size(); ++b) start[b] += start[b - 1];
-  const int64_t kept = start.back(), total = kept + int64_t(surface.made().size());
+  const int64_t kept = start.back(), total = kept + int64_t(surface.touched().size());
   Tensor faces = torch::stable::new_empty(like, {total, 3}, ScalarType::Long);
   Tensor cotangents = torch::stable::new_empty(like, {total, 3}), areas = torch::stable::new_empty(like, {total});
   int64_t* index = data<int64_t>(faces);
@@ -120,7 +120,7 @@ std::tuple<Tensor, Tensor, Tensor> collect(const Faces& m, const Surface& surfac
       }
   });
   int64_t to = kept;
-  for (const IntrinsicTriangle& t : surface.made()) {
+  for (const IntrinsicTriangle& t : surface.touched()) {
     put_triangle(t.origin, t.length, t.cotangent, weight, index + 3 * to, cotangent + 3 * to, area + to);
     ++to;
   }
