@@ -181,16 +181,16 @@ EdgeCensus measure_edges(const T* vertices, Faces& m) {
 class Surface {
  public:
   Surface(const Faces& faces, uint32_t sides)
-      : faces_(faces), sides_(sides), made_(std::make_unique<uint32_t[]>(sides * faces.n_copies)) {}
+      : faces_(&faces), sides_(sides), made_(std::make_unique<uint32_t[]>(sides * faces.n_copies)) {}
 
   // Half-edges that are not Delaunay, in the order of their edges; of two twins one.
   std::vector<uint32_t> find_flips() const {
-    std::vector<std::vector<uint32_t>> found(count_blocks(faces_.n_vertices));
-    parallel_blocks(faces_.n_vertices, [&](int64_t block, int64_t begin, int64_t end) {
-      faces_.visit_rings(begin, end, [&](uint32_t e, uint32_t stop) {
+    std::vector<std::vector<uint32_t>> found(count_blocks(faces_->n_vertices));
+    parallel_blocks(faces_->n_vertices, [&](int64_t block, int64_t begin, int64_t end) {
+      faces_->visit_rings(begin, end, [&](uint32_t e, uint32_t stop) {
         for (uint32_t i = e; i < stop; ++i) {  // most edges have no obtuse angle, so nothing to look at
-          const uint32_t h = Faces::half_edge(faces_.ring[i]);
-          if (faces_.cotangent[h] < 0) find_flips_of(h, found[block]);
+          const uint32_t h = Faces::half_edge(faces_->ring[i]);
+          if (faces_->cotangent[h] < 0) find_flips_of(h, found[block]);
         }
       });
     });
@@ -201,8 +201,7 @@ class Surface {
 
   // Flips until every edge is Delaunay; returns the number of flips, or -1 after too many. The result does not depend
   // on the order, but where four corners lie on a circle.
-  int64_t make_delaunay(int64_t limit) {
-    std::vector<uint32_t> waiting = find_flips();
+  int64_t make_delaunay(std::vector<uint32_t> waiting, int64_t limit) {
     for (int64_t flips = 0;;) {
       if (waiting.empty()) return flips;
       const uint32_t h = waiting.back();
@@ -221,39 +220,80 @@ class Surface {
     }
   }
 
+  // Half-edges on the boundary of one sheet that want a flip once its back is glued to it there, as numbers of the
+  // double.
+  std::vector<uint32_t> find_boundary_flips() const {
+    std::vector<uint32_t> found;
+    const auto look = [&](uint32_t h) {
+      if (twin_of(h) == kNoTwin && !is_delaunay(cotangent_of(h), cotangent_of(h))) found.push_back(front(h));
+    };
+    faces_->visit_rings(0, faces_->n_vertices, [&](uint32_t e, uint32_t stop) {
+      for (uint32_t i = e; i < stop; ++i) {
+        const uint32_t h = Faces::half_edge(faces_->ring[i]);
+        if (faces_->cotangent[h] >= 0) continue;
+        for (uint32_t layer = 0; layer < faces_->multiplicity(h / 3); ++layer)
+          if (const uint32_t here = seen(h, layer, false); !made_[here / 3]) look(here);
+      }
+    });
+    for (const uint32_t triangle : numbers_)
+      for (uint32_t c = 0; c < 3; ++c) look(3 * triangle + c);
+    return found;
+  }
+
+  // The cover of one oriented sheet as flips have left it: backs glued as fronts are, and to them along the boundary.
+  Surface doubled() const {
+    Surface both(*faces_, 2);
+    for (size_t i = 0; i < numbers_.size(); ++i) {
+      const IntrinsicTriangle& t = triangles_[i];
+      IntrinsicTriangle sides[2] = {t, t};
+      for (uint32_t c = 0; c < 3; ++c) {
+        const uint32_t h = 3 * numbers_[i] + c, twin = t.twin[c];
+        sides[0].twin[c] = twin == kNoTwin ? back(h) : front(twin);
+        sides[1].twin[2 - c] = twin == kNoTwin ? front(h) : back(twin);
+        sides[1].length[2 - c] = t.length[c];
+        sides[1].cotangent[2 - c] = t.cotangent[c];
+        sides[1].origin[c] = t.origin[(3 - c) % 3];
+      }
+      for (uint32_t side = 0; side < 2; ++side) both.put(2 * numbers_[i] + side, sides[side]);
+    }
+    return both;
+  }
+
   uint32_t sides() const { return sides_; }
   bool is_made(int64_t triangle) const { return made_[triangle] != 0; }
   const std::vector<IntrinsicTriangle>& touched() const { return triangles_; }
 
  private:
+  static uint32_t front(uint32_t h) { return 6 * (h / 3) + h % 3; }
+  static uint32_t back(uint32_t h) { return 6 * (h / 3) + 5 - h % 3; }
   static uint32_t before(uint32_t h) { return h % 3 == 0 ? h + 2 : h - 1; }
 
   // Half-edge h of the faces as seen in a copy and on a side.
   uint32_t seen(uint32_t h, uint32_t layer, bool back) const {
     const uint32_t t = h / 3, c = h % 3;
-    return 3 * (sides_ * (faces_.first_copy[t] + layer) + back) + (back ? 2 - c : c);
+    return 3 * (sides_ * (faces_->first_copy[t] + layer) + back) + (back ? 2 - c : c);
   }
 
   // What a triangle that no flip has touched is glued to: around the edge, the side that looks towards the next face to
   // the side of that one which looks back (Sharp and Crane 2020, section 3.2).
   uint32_t glued(uint32_t h) const {
-    const uint32_t triangle = h / 3, copy = triangle / sides_, t = faces_.face_of_copy(copy);
+    const uint32_t triangle = h / 3, copy = triangle / sides_, t = faces_->face_of_copy(copy);
     const bool back = triangle % sides_;
-    const uint32_t given = 3 * t + (back ? 2 - h % 3 : h % 3), layer = copy - faces_.first_copy[t];
-    const uint32_t low = std::min(faces_.corner[given], faces_.tip(given)),
-                   high = std::max(faces_.corner[given], faces_.tip(given));
-    const uint32_t begin = faces_.ring_of[given];
+    const uint32_t given = 3 * t + (back ? 2 - h % 3 : h % 3), layer = copy - faces_->first_copy[t];
+    const uint32_t low = std::min(faces_->corner[given], faces_->tip(given)),
+                   high = std::max(faces_->corner[given], faces_->tip(given));
+    const uint32_t begin = faces_->ring_of[given];
     uint32_t end = begin, here = begin;
-    for (; end < faces_.bucket[low + 1] && Faces::higher_end(faces_.ring[end]) == high; ++end)
-      if (Faces::half_edge(faces_.ring[end]) == given) here = end;
-    const bool rising = faces_.rises(given) != back;  // the rising side looks on, the falling one back
+    for (; end < faces_->bucket[low + 1] && Faces::higher_end(faces_->ring[end]) == high; ++end)
+      if (Faces::half_edge(faces_->ring[end]) == given) here = end;
+    const bool rising = faces_->rises(given) != back;  // the rising side looks on, the falling one back
     uint32_t other = here, next;
     do {
       other = rising ? (other + 1 == end ? begin : other + 1) : (other == begin ? end - 1 : other - 1);
-      next = Faces::half_edge(faces_.ring[other]);
-    } while (faces_.multiplicity(next / 3) <= layer);
+      next = Faces::half_edge(faces_->ring[other]);
+    } while (faces_->multiplicity(next / 3) <= layer);
     if (sides_ == 1) return next == given ? kNoTwin : seen(next, layer, false);
-    return seen(next, layer, faces_.rises(next) == rising);
+    return seen(next, layer, faces_->rises(next) == rising);
   }
 
   uint32_t twin_of(uint32_t h) const {
@@ -265,7 +305,7 @@ class Surface {
     const uint32_t triangle = h / 3, slot = made_[triangle];
     if (slot) return triangles_[slot - 1].cotangent[h % 3];
     return faces_
-        .cotangent[3 * int64_t(faces_.face_of_copy(triangle / sides_)) + (triangle % sides_ ? 2 - h % 3 : h % 3)];
+        ->cotangent[3 * int64_t(faces_->face_of_copy(triangle / sides_)) + (triangle % sides_ ? 2 - h % 3 : h % 3)];
   }
 
   bool wants_flip(uint32_t h, uint32_t g) const {
@@ -274,29 +314,34 @@ class Surface {
   }
 
   void find_flips_of(uint32_t given, std::vector<uint32_t>& found) const {
-    for (uint32_t layer = 0; layer < faces_.multiplicity(given / 3); ++layer)
+    for (uint32_t layer = 0; layer < faces_->multiplicity(given / 3); ++layer)
       for (uint32_t back = 0; back < sides_; ++back) {
         const uint32_t h = seen(given, layer, back), g = glued(h);
         if (wants_flip(h, g) && (h < g || cotangent_of(g) >= 0)) found.push_back(h);
       }
   }
 
+  void put(uint32_t triangle, const IntrinsicTriangle& made) {
+    triangles_.push_back(made);
+    numbers_.push_back(triangle);
+    made_[triangle] = uint32_t(triangles_.size());
+  }
+
   IntrinsicTriangle& made(uint32_t triangle) { return triangles_[made_[triangle] - 1]; }
 
   IntrinsicTriangle& make(uint32_t triangle) {
     if (made_[triangle]) return made(triangle);
-    const int64_t t = faces_.face_of_copy(triangle / sides_);
+    const int64_t t = faces_->face_of_copy(triangle / sides_);
     const bool back = triangle % sides_;
     IntrinsicTriangle one;
     for (uint32_t c = 0; c < 3; ++c) {
       const int64_t from = 3 * t + (back ? 2 - c : c);
-      one.origin[c] = faces_.corner[3 * t + (back ? (3 - c) % 3 : c)];
+      one.origin[c] = faces_->corner[3 * t + (back ? (3 - c) % 3 : c)];
       one.twin[c] = glued(3 * triangle + c);
-      one.length[c] = faces_.length[from];
-      one.cotangent[c] = faces_.cotangent[from];
+      one.length[c] = faces_->length[from];
+      one.cotangent[c] = faces_->cotangent[from];
     }
-    triangles_.push_back(one);
-    made_[triangle] = uint32_t(triangles_.size());
+    put(triangle, one);
     return triangles_.back();
   }
 
@@ -304,10 +349,11 @@ class Surface {
     if (h != kNoTwin) make(h / 3).twin[h % 3] = twin;
   }
 
-  const Faces& faces_;
+  const Faces* faces_;
   uint32_t sides_;
-  std::unique_ptr<uint32_t[]> made_;          // of each triangle: its place among triangles_, counted from 1
+  std::unique_ptr<uint32_t[]> made_;  // of each triangle: its place among triangles_, counted from 1
   std::vector<IntrinsicTriangle> triangles_;
+  std::vector<uint32_t> numbers_;  // of triangles_
 };
 
 }  // namespace geospec

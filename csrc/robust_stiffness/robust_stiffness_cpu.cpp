@@ -138,13 +138,20 @@ std::tuple<Tensor, Tensor, Tensor> delaunay_triangles(const RobustInputs& in, do
                   "faces: wanted an oriented manifold mesh without tufted cover, got edges of more than two faces or "
                   "neighbours that turn in opposite ways");
   mollify(m, mollify_factor * census.mean_length);
-  // The cover of a closed oriented surface is two equal copies, so one is enough.
-  const uint32_t sides = tufted && !(census.oriented && census.closed) ? 2 : 1;
-  Surface surface(m, sides);
-  const int64_t flips = surface.make_delaunay(kMaxFlipsPerTriangle * (sides * m.n_copies + 1));
-  STD_TORCH_CHECK(flips >= 0, "vertices, faces: wanted a mesh that flips make Delaunay, got no end after ",
-                  kMaxFlipsPerTriangle, " flips for each of ", sides * m.n_copies, " triangles");
-  return collect<T>(m, surface, in.vertices, 1.0 / sides);
+  // The cover of an oriented surface is its double, two equal copies until an edge of the boundary wants a flip.
+  Surface surface(m, census.oriented ? 1 : 2);
+  const auto flip_all = [&](std::vector<uint32_t> waiting) {
+    STD_TORCH_CHECK(surface.make_delaunay(std::move(waiting), kMaxFlipsPerTriangle * (2 * m.n_copies + 1)) >= 0,
+                    "vertices, faces: wanted a mesh that flips make Delaunay, got no end after ", kMaxFlipsPerTriangle,
+                    " flips for each of ", 2 * m.n_copies, " triangles");
+  };
+  flip_all(surface.find_flips());
+  if (tufted && census.oriented && !census.closed)
+    if (std::vector<uint32_t> waiting = surface.find_boundary_flips(); !waiting.empty()) {
+      surface = surface.doubled();
+      flip_all(std::move(waiting));
+    }
+  return collect<T>(m, surface, in.vertices, 1.0 / surface.sides());
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> robust_stiffness(const Tensor& vertices, const Tensor& faces,
