@@ -58,14 +58,39 @@ def nearest_entries() -> list[Entry]:
     return entries()
 
 
-TABLES: dict[str, Callable[[], list[Entry]]] = {"cotangent": cotangent_entries, "spectral_nearest": nearest_entries}
+def robust_entries() -> list[Entry]:
+    """The robust Laplacian of meshes and clouds, neighbours included, against robust_laplacian."""
+    import robust_laplacian
+
+    from geospec import Mesh, PointCloud, laplacian
+
+    vertices, faces = bumpy_sphere(7)
+    some_turned = torch.where((torch.arange(len(faces)) % 2 == 0)[:, None], faces, faces.flip(1))
+    meshes = {"closed": faces, "with boundary": faces[:-2000], "mixed orientation": some_turned}
+    entries = []
+    for name, chosen in meshes.items():
+        mesh = Mesh(vertices, chosen)
+        peer = lambda m=mesh: robust_laplacian.mesh_laplacian(m.vertices.numpy(), m.faces.numpy())  # noqa: E731
+        entries.append(Entry("robust", f"{len(vertices)} vertices, {name}", lambda m=mesh: laplacian(m), peer, "robust_laplacian", 1 / 5))
+    for n in (50_000, 200_000):
+        points = torch.nn.functional.normalize(torch.randn(n, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64), dim=1)
+        peer = lambda p=points: robust_laplacian.point_cloud_laplacian(p.numpy())  # noqa: E731
+        entries.append(Entry("robust", f"cloud of {n}", lambda p=points: laplacian(PointCloud(p)), peer, "robust_laplacian", 1 / 4))
+    return entries
+
+
+TABLES: dict[str, Callable[[], list[Entry]]] = {
+    "cotangent": cotangent_entries,
+    "robust": robust_entries,
+    "spectral_nearest": nearest_entries,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=sorted(TABLES), help="one family of kernels")
     chosen = parser.parse_args().only
-    print(describe(("libigl", "scipy", "faiss-cpu", "numpy")))
+    print(describe(("libigl", "robust_laplacian", "scipy", "faiss-cpu", "numpy")))
     run_table([entry for name, make in TABLES.items() if chosen in (None, name) for entry in make()])
 
 

@@ -28,6 +28,15 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   m.def(
       "ldl_solve(Tensor panels, Tensor pivots, Tensor order, Tensor first, Tensor row_begin, Tensor rows, Tensor "
       "panel_begin, Tensor parent, Tensor right, bool rows_are_vectors=False) -> Tensor");
+  // Stiffness (crow, col, values) and lumped mass of any mesh: mollified, tufted cover, intrinsic Delaunay. A face of
+  // multiplicity m is summed m times, each time glued to other faces only.
+  m.def(
+      "robust_stiffness(Tensor vertices, Tensor faces, Tensor multiplicity, float mollify_factor, bool tufted) -> "
+      "(Tensor, "
+      "Tensor, Tensor, Tensor)");
+  // Planar Delaunay stars of all points among their neighbours (n, k): distinct triangles (t, 3), how many stars hold
+  // each.
+  m.def("local_triangles(Tensor points, Tensor neighbours) -> (Tensor, Tensor)");
   // Per query the distance (q,) to the nearest point, and its index (q,).
   m.def("spectral_nearest(Tensor queries, Tensor points, str method=\"auto\") -> (Tensor, Tensor)");
 }

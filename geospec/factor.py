@@ -163,7 +163,7 @@ def symmetric_csr(name: str, matrix: scipy.sparse.spmatrix | Tensor) -> tuple[Te
     if found.shape != (n, n):
         raise ArgumentError(problem(name, "a square matrix", found.shape))
     # Neither torch nor SciPy has looked at the indices.
-    if len(found.indices) and not (0 <= found.indices.min() and found.indices.max() < n and (np.diff(found.indptr) >= 0).all()):
+    if len(found.indices) and not (found.indices.min() >= 0 and found.indices.max() < n and (np.diff(found.indptr) >= 0).all()):
         raise ArgumentError(problem(name, f"column indices in [0, {n})", f"{found.indices.min()}..{found.indices.max()}"))
     if not np.isfinite(found.data).all():
         raise ArgumentError(problem(name, "finite entries", f"{int((~np.isfinite(found.data)).sum())} that are not"))

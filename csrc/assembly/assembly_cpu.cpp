@@ -1,3 +1,5 @@
+#include "assembly/assembly_cpu.h"
+
 #include <torch/csrc/stable/library.h>
 
 #include <algorithm>
@@ -84,6 +86,8 @@ int64_t gather_row(const MeshView& m, int64_t n_corners, int64_t n, int64_t i, i
   return small ? gather_small(m, n_corners, i, row) : gather_any(m, n_corners, i, row);
 }
 
+}  // namespace
+
 std::tuple<Tensor, Tensor, Tensor, Tensor> mesh_adjacency(const Tensor& faces_in, int64_t n) {
   check_matrix(faces_in, "faces", 3);
   check_index(faces_in, "faces");
@@ -139,6 +143,8 @@ std::tuple<Tensor, Tensor> assemble_stiffness(const Tensor& cotangents_in, const
   });
   return {values, mass};
 }
+
+namespace {
 
 std::tuple<Tensor, Tensor> assemble_stiffness_backward(const Tensor& grad_values_in, const Tensor& grad_mass_in,
                                                        const Tensor& faces_in, const Tensor& crow_in,

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
@@ -24,7 +23,7 @@ from ..shapes.cloud import PointCloud
 from ..shapes.mesh import Mesh
 
 #: Goes up whenever the same input may give another result: solver, sign rule, Laplacian.
-CACHE_VERSION = 1
+CACHE_VERSION = 3
 
 
 class _Loadable(Protocol):
@@ -53,7 +52,6 @@ def key(shape: Mesh | PointCloud | Laplacian, **options: str) -> str:
         options = {**options, "kind": shape.kind}
     else:
         tensors = {"points": shape.points} | ({"faces": shape.faces} if isinstance(shape, Mesh) else {})
-        options = {**options, "robust_laplacian": version("robust_laplacian")}
     digest = hashlib.sha256(json.dumps([CACHE_VERSION, type(shape).__name__, options], sort_keys=True).encode())
     for name, tensor in tensors.items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import ArgumentError, ConvergenceError, one_of, problem
 from ..factor import symmetric_csr
-from .krylov import Found, Pencil, Window, just_above, lowest, residuals, rounding
+from .krylov import Found, Pencil, Window, just_above, lowest, residuals, rounding, scale_of
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -130,6 +130,10 @@ class Matrices(NamedTuple):
 
         return scipy.sparse.csr_matrix((values.numpy(), self.col.numpy(), self.crow.numpy()), shape=(self.n, self.n))
 
+    def diagonal(self) -> Tensor:
+        """Of the stiffness, ``(n,)``."""
+        return torch.from_numpy(self.scipy(self.stiffness).diagonal())
+
     def weights(self) -> Tensor:
         """Diagonal of the mass, ``(n,)``."""
         return self.mass if self.lumped else torch.from_numpy(self.scipy(self.mass).diagonal())
@@ -176,6 +180,9 @@ def _checked(stiffness: scipy.sparse.spmatrix | Tensor, mass: Any) -> Matrices:
             raise ArgumentError(problem("mass", f"shape ({n}, {n}), that of the stiffness", (len(entries[0]) - 1,) * 2))
         parts = [scipy.sparse.csr_matrix((v.numpy(), c.numpy(), r.numpy()), (n, n)) for r, c, v in ((crow, col, values), entries)]
         diagonal = torch.from_numpy(parts[1].diagonal())
+    least = float(Matrices(crow, col, values, diagonal).diagonal().min()) if n else 0.0
+    if least < 0:
+        raise ArgumentError(problem("stiffness", "a positive semi-definite matrix", f"{least:.3e} on its diagonal", "turn its sign"))
     if not bool((diagonal > 0).all() & torch.isfinite(diagonal).all()):
         bad = int((~((diagonal > 0) & torch.isfinite(diagonal))).sum())
         raise ArgumentError(problem("mass", "positive finite weights", f"{bad} of {n} that are not", "drop vertices without area"))
@@ -202,8 +209,9 @@ def _by_component(
 ) -> Found:
     """Solve each component for just as many modes as it has among the first ``k`` of all, and merge."""
     members = matrices.components()
+    whole = scale_of(matrices.diagonal(), matrices.mass)
     if len(members) == 1:
-        found = _connected(matrices, k, solver, tolerance, random, guess, progress)
+        found = _connected(matrices, k, solver, tolerance, random, guess, progress, whole)
         found.record["components"] = 1
         return found
     weights = matrices.weights()
@@ -213,7 +221,7 @@ def _by_component(
         for i, inside in enumerate(members):
             if i not in solved or len(solved[i].values) < wanted[i]:
                 near = None if guess is None else guess[inside]
-                solved[i] = _connected(matrices.part(inside), wanted[i], solver, tolerance, random, near, None)
+                solved[i] = _connected(matrices.part(inside), wanted[i], solver, tolerance, random, near, None, whole)
         parts = [solved[i] for i in range(len(members))]
         merged = torch.cat([part.values for part in parts])
         last = float(merged.sort().values[k - 1]) if len(merged) >= k else float("inf")
@@ -236,12 +244,19 @@ def _by_component(
 
 
 def _connected(
-    matrices: Matrices, k: int, solver: str, tolerance: float, random: torch.Generator, guess: Tensor | None, progress: Progress | None
+    matrices: Matrices,
+    k: int,
+    solver: str,
+    tolerance: float,
+    random: torch.Generator,
+    guess: Tensor | None,
+    progress: Progress | None,
+    whole: float,
 ) -> Found:
     n = matrices.n
     if solver == "dense" or n <= DENSE or (k > n // 5 and n <= FEW):
-        return _dense(matrices, k, tolerance)
-    pencil = _pencil(matrices)
+        return _dense(matrices, k, tolerance, whole)
+    pencil = _pencil(matrices, whole)
     known = None
     if guess is not None:
         guess = pencil.inward(guess)
@@ -258,8 +273,8 @@ def _connected(
     return found
 
 
-def _pencil(matrices: Matrices) -> Pencil:
-    pencil = Pencil(*matrices)
+def _pencil(matrices: Matrices, whole: float | None = None) -> Pencil:
+    pencil = Pencil(*matrices, whole)
     if not pencil.lumped and pencil.mass_factor.negative:
         raise ArgumentError(problem("mass", "a positive definite matrix", f"one with {pencil.mass_factor.negative} negative eigenvalues"))
     return pencil
@@ -272,10 +287,10 @@ def _refuse_indefinite(least: float, rounding: float) -> None:
         )
 
 
-def _dense(matrices: Matrices, k: int, tolerance: float) -> Found:
+def _dense(matrices: Matrices, k: int, tolerance: float, whole: float) -> Found:
     """Every eigenpair by LAPACK, the first ``k`` of them returned."""
     stiffness = torch.from_numpy(matrices.scipy(matrices.stiffness).toarray())
-    diagonal, weights = stiffness.diagonal().clone(), matrices.weights()
+    weights = matrices.weights()
     if matrices.lumped:
         root = torch.diag(weights.sqrt())
         form = stiffness / weights.sqrt()[:, None] / weights.sqrt()
@@ -290,9 +305,8 @@ def _dense(matrices: Matrices, k: int, tolerance: float) -> Found:
     greatest = float(values.abs().max())
     _refuse_indefinite(float(values[0]), 1e-10 * greatest)
     values, vectors = values[:k].clamp(min=0), vectors[:, :k]
-    scale = float(diagonal.median() / weights.sum()) or greatest or 1.0
-    errors = (form @ vectors - vectors * values).norm(dim=0) / (values + scale)
-    if not bool((errors <= torch.clamp(1e-12 * greatest / (values + scale), min=tolerance)).all()):
+    errors = (form @ vectors - vectors * values).norm(dim=0) / (values + whole)
+    if not bool((errors <= torch.clamp(1e-12 * greatest / (values + whole), min=tolerance)).all()):
         raise ConvergenceError(f"dense eigenpairs of {matrices.n} points: worst relative residual {float(errors.max()):.1e}")
     vectors = vectors / weights.sqrt()[:, None] if matrices.lumped else torch.linalg.solve_triangular(root.T, vectors, upper=True)
     return Found(values, vectors.contiguous(), errors, {"solver": "dense", "counted": True})
@@ -326,7 +340,7 @@ def _window(matrices: Matrices, window: tuple[float, float], tolerance: float, r
     place, below = pencil.count_below(low - hair, hair)
     end, upto = pencil.count_below(high - 1e-9 * (abs(high) + pencil.scale), hair)
     if pencil.n <= DENSE or (upto - below > pencil.n // 5 and pencil.n <= FEW):
-        every = _dense(matrices, pencil.n, tolerance)
+        every = _dense(matrices, pencil.n, tolerance, pencil.scale)
         inside = (every.values >= place) & (every.values < end)
         return Found(every.values[inside], every.vectors[:, inside], every.residuals[inside], every.record)
     record = {"solver": "krylov", "counted": True}

@@ -32,6 +32,12 @@ ROWS = 1 << 14
 Progress = Callable[[str, int, int], None]
 
 
+def scale_of(diagonal: Tensor, mass: Tensor) -> float:
+    """Of the first non-zero eigenvalue: 3.5 / area on a regular mesh; free of outliers. The mass is all that sums to the area."""
+    total = float(mass.sum())
+    return float(diagonal.median()) / total or float(diagonal.max()) / total or 1.0
+
+
 class Pencil:
     """``S x = lambda M x`` in the coordinates that the iteration wants, and the factors of ``S - x M`` that were made.
 
@@ -39,7 +45,7 @@ class Pencil:
     ``M^-1/2 S M^-1/2`` and orthonormal as they are. :meth:`inward` and :meth:`outward` carry vectors across.
     """
 
-    def __init__(self, crow: Tensor, col: Tensor, stiffness: Tensor, mass: Tensor) -> None:
+    def __init__(self, crow: Tensor, col: Tensor, stiffness: Tensor, mass: Tensor, whole: float | None = None) -> None:
         """CSR arrays, float64 on the CPU; ``mass`` is a diagonal ``(n,)`` or values on the same pattern ``(nnz,)``."""
         self.n, self.lumped = len(crow) - 1, len(mass) == len(crow) - 1
         self.pattern, self.order, entries = SparsePattern.in_order(crow, col)
@@ -54,9 +60,10 @@ class Pencil:
             self.values = self.values / (self.root[rows] * self.root[self.pattern.col])
         else:
             self.mass = mass[entries]
-        total = float(mass.sum())
-        #: The scale of the first non-zero eigenvalue: 3.5 / area on a regular mesh; free of outliers.
-        self.scale = float(diagonal.median()) / total or float(diagonal.max()) / total or 1.0
+        #: The scale of the first non-zero eigenvalue, which guides the search.
+        self.scale = scale_of(diagonal, mass)
+        #: The same of what this pencil is a component of, beside which residuals are told.
+        self.whole = self.scale if whole is None else whole
         own = self.values[self.pattern.diagonal]
         #: The scale of the last eigenvalue.
         self.greatest = float((own if self.lumped else own / self.mass[self.pattern.diagonal]).max())
@@ -105,6 +112,15 @@ class Pencil:
     def unscaled(self, columns: Tensor) -> Tensor:
         """The way back; in place."""
         return columns if self.root is None else columns.div_(self.root[:, None])
+
+    def refuse_indefinite(self) -> None:
+        """Say how many eigenvalues lie below zero by more than rounding, if any do."""
+        x, factor = self.near(-1e-6 * self.scale - 1e-13 * self.greatest, 1e-6 * self.scale)
+        if factor.negative:
+            raise ConvergenceError(
+                f"stiffness: wanted a positive semi-definite matrix, got {factor.negative} eigenvalues below {x:.1e}, "
+                "farther from zero than rounding explains"
+            )
 
     def inward(self, columns: Tensor) -> Tensor:
         """Vectors ``(n, b)`` of the caller as rows ``(b, n)`` in these coordinates."""
@@ -215,6 +231,7 @@ def choose_window(pencil: Pencil, before: Window | None, target: int) -> Window:
     middle = (least + most) / 2
     base = under = (0.0 if low is None else low, below)
     over: tuple[float, int] | None = None
+    sound = False  # whether the stiffness is known to be semi-definite
     span = 3.6 * pencil.scale * (middle - below)  # 4 pi j / area, the scale being 3.5 / area on a regular mesh
     # The first look is from where the shift would be, so that its factor serves the iteration too.
     pencil.probe = pencil.near(base[0] + span / 2, span / 2)
@@ -236,10 +253,9 @@ def choose_window(pencil: Pencil, before: Window | None, target: int) -> Window:
         else:
             share = (middle - under[1]) / (over[1] - under[1])
             x = under[0] + (over[0] - under[0]) * min(0.9, max(0.1, share))
-        if over is not None and over[0] < 1e-9 * pencil.scale:
-            raise ConvergenceError(
-                f"stiffness: wanted a positive semi-definite matrix, got {over[1]} eigenvalues below {over[0]:.1e}, about zero"
-            )
+        if low is None and over is not None and over[1] > 2 * most and not sound:
+            pencil.refuse_indefinite()
+            sound = True
     raise ConvergenceError(f"{target} eigenpairs of {pencil.n} points: {under[1]} eigenvalues lie below {under[0]:.3e}, {over} is above")
 
 
@@ -357,12 +373,12 @@ def residuals(pencil: Pencil, values: Tensor, columns: Tensor) -> Tensor:
         x, part = columns[:, i : i + COLUMNS].contiguous(), values[i : i + COLUMNS]
         difference = pencil.matrix @ x - (x if pencil.lumped else pencil.mass_matrix @ x) * part
         norms.append(pencil.dual_norm(difference))
-    return torch.cat(norms) / (values.abs() + pencil.scale) if norms else values.new_zeros(0)
+    return torch.cat(norms) / (values.abs() + pencil.whole) if norms else values.new_zeros(0)
 
 
 def rounding(pencil: Pencil, values: Tensor) -> Tensor:
     """Residuals that rounding in the products ``S x`` alone explains: large where tiny masses or slivers are."""
-    return 4e-15 * pencil.greatest / (values.abs() + pencil.scale)
+    return 4e-15 * pencil.greatest / (values.abs() + pencil.whole)
 
 
 class Lanczos:

@@ -50,9 +50,9 @@ Kind = Annotated[
     typer.Option(
         "--laplacian",
         "--kind",
-        metavar="robust|cotangent|graph|anisotropic",
+        metavar="robust|cotangent|delaunay|graph|anisotropic",
         rich_help_panel=METHOD,
-        help="The Laplacian: robust takes any mesh or cloud, graph too, cotangent and anisotropic sound meshes only.",
+        help="The Laplacian: robust takes any mesh or cloud, graph too, the others sound meshes only.",
     ),
 ]
 Boundary = Annotated[

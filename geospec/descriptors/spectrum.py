@@ -21,7 +21,9 @@ def spectrum_of(basis: Basis, argument: str = "basis") -> tuple[Tensor, Tensor]:
     """Eigenvalues and the mask of the non-zero ones; refuses a basis that has none."""
     if basis.eigenvalues is None:
         raise ArgumentError(problem(argument, "a basis with eigenvalues", type(basis).__name__))
-    mask = nonzero(basis.eigenvalues.detach())
+    eigenvalues = basis.eigenvalues.detach()
+    # Zeros alone have no largest to be compared with, only rounding on either side of zero: there the area gives the scale.
+    mask = nonzero(eigenvalues) & (eigenvalues * basis.measure.sum() > 1e-12)
     if not mask.any():
         got = f"{basis.k} zero modes"
         raise ArgumentError(problem(argument, "at least one non-zero eigenvalue", got, "ask for more modes than the shape has components"))

@@ -1,10 +1,10 @@
-"""The constructions of a Laplacian: cotangent by our own kernels, robust ones by ``robust_laplacian``."""
+"""The constructions of a Laplacian: cotangent, intrinsic Delaunay, and the robust ones for meshes and clouds of any kind."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +18,7 @@ from .graph import graph_laplacian
 from .operator import Laplacian
 from .sparse import csr
 
-KINDS = ("robust", "cotangent", "graph", "anisotropic")
+KINDS = ("robust", "cotangent", "delaunay", "graph", "anisotropic")
 _OPTIONS = {"graph": ("weights", "bandwidth", "mass"), "anisotropic": ("alpha", "angle", "directions")}
 
 
@@ -31,32 +31,37 @@ def laplacian(
     ----------
     shape : ``Mesh`` or ``PointCloud`` (three dimensions).
     kind : ``"robust"`` takes any mesh, non-manifold or with slivers and degenerate faces: edge lengths
-        mollified, tufted cover, intrinsic Delaunay flips (weights never negative); for a cloud, local
+        mollified, tufted cover, intrinsic Delaunay flips (weights never below ``-1e-6``); for a cloud, local
         triangulations. Not differentiable. ``"cotangent"`` takes meshes without degenerate faces:
         ``S_ij = -(cot a + cot b) / 2``, by our own kernel, on the mesh's device, differentiable once in the vertices.
+        ``"delaunay"`` takes oriented manifold meshes without degenerate faces: the cotangent form after
+        intrinsic Delaunay flips inside, boundary kept; not differentiable.
         ``"graph"`` takes meshes and clouds in any dimension, see :func:`graph_laplacian`; ``"anisotropic"``
         takes meshes, see :func:`anisotropic_laplacian`.
-    mollify_factor : edge lengthening of ``"robust"``, relative to the mean edge length.
+    mollify_factor : edge lengthening of ``"robust"``, at least 0, relative to the mean edge length.
     n_neighbors : neighbours of each point in a cloud's local triangulation, at least 3, or in its graph.
     options : of ``"graph"`` (``weights``, ``bandwidth``, ``mass``) and ``"anisotropic"`` (``alpha``, ``angle``, ``directions``).
 
     Returns
     -------
-    Laplacian in the float type and on the device of the shape (``"robust"`` computes in float64 on the
-    CPU). The mass is a third of the faces' areas at each vertex: of the given faces for
-    ``"cotangent"``, of the flipped ones for ``"robust"``; units of length squared. The stiffness has no unit.
+    Laplacian in the float type and on the device of the shape (``"robust"`` and ``"delaunay"`` flip in float64
+    on the CPU). The mass is a third of the faces' areas at each vertex: of the given faces for
+    ``"cotangent"``, of the flipped ones else; units of length squared. The stiffness has no unit.
 
     Raises
     ------
-    ArgumentError : unknown kind, option of another kind; ``"cotangent"`` or ``"anisotropic"`` of a cloud;
-        ``"robust"`` or ``"anisotropic"`` of vertices that require gradients.
+    ArgumentError : unknown kind, option of another kind; another than ``"robust"`` or ``"graph"`` of a cloud;
+        ``"robust"``, ``"delaunay"`` or ``"anisotropic"`` of vertices that require gradients.
     ShapeError : no faces or fewer points than neighbours, vertices that no face uses (their mass would be
-        zero), or, for ``"cotangent"``, faces of zero area.
+        zero), points that span no triangle with their neighbours, or, but for ``"robust"``, faces of zero area.
 
-    Cost at 200k vertices: about 0.1 s (cotangent), 3 s (robust), 25 s (robust, cloud).
-    Source: Pinkall and Polthier 1993; Sharp and Crane 2020, "A Laplacian for Nonmanifold Triangle Meshes".
+    Cost at 200k vertices, one thread: about 0.1 s (cotangent), 0.2 s (robust), 4 s (robust, cloud: most of it the neighbours).
+    Source: Pinkall and Polthier 1993; Sharp and Crane 2020, "A Laplacian for Nonmanifold Triangle Meshes". For clouds the
+    triangles of one place are glued apart, not to each other as there: see docs/concepts/laplacian.md.
     """
     one_of("kind", kind, KINDS)
+    if not (math.isfinite(mollify_factor) and mollify_factor >= 0):
+        raise ArgumentError(problem("mollify_factor", "a finite number of at least 0", mollify_factor))
     known = _OPTIONS.get(kind, ())
     if strange := options.keys() - known:
         raise ArgumentError(problem("options", f"those of {kind!r}: {', '.join(known) or 'none'}", ", ".join(sorted(strange))))
@@ -66,10 +71,12 @@ def laplacian(
             return anisotropic_laplacian(shape, **options)
         if kind == "graph":
             return graph_laplacian(shape, n_neighbors=n_neighbors, **options)
-        return _cotangent(shape) if kind == "cotangent" else _robust_mesh(shape, mollify_factor)
+        if kind == "robust":
+            return _robust_mesh(shape, mollify_factor)
+        return _cotangent(shape) if kind == "cotangent" else _delaunay(shape)
     if not isinstance(shape, PointCloud):
         raise ArgumentError(problem("shape", "a Mesh or a PointCloud", type(shape).__name__))
-    if kind in ("cotangent", "anisotropic"):
+    if kind not in ("robust", "graph"):
         raise ArgumentError(problem("kind", "'robust' or 'graph' for a point cloud", repr(kind), "a cloud has no faces"))
     if kind == "graph":
         return graph_laplacian(shape, n_neighbors=n_neighbors, **options)
@@ -85,42 +92,57 @@ def _cotangent(mesh: Mesh) -> Laplacian:
 
 
 def _robust_mesh(mesh: Mesh, mollify_factor: float) -> Laplacian:
-    points = _as_numpy(mesh.vertices)
-    import robust_laplacian
+    found = ops.robust_stiffness(_plain(mesh.vertices), mesh.faces, mollify_factor=mollify_factor)
+    return _checked(*found, "robust")
 
-    stiffness, mass = robust_laplacian.mesh_laplacian(points, mesh.faces.cpu().numpy(), mollify_factor=mollify_factor)
-    return _from_scipy(stiffness, mass, mesh.vertices)
+
+def _delaunay(mesh: Mesh) -> Laplacian:
+    try:
+        found = ops.robust_stiffness(_plain(mesh.vertices), mesh.faces, mollify_factor=0, tufted=False)
+    except RuntimeError as cause:
+        got = f"one that kind='delaunay' refuses ({cause})"
+        raise ShapeError(problem("shape", "an oriented manifold mesh", got, "use kind='robust', which takes any mesh")) from cause
+    return _checked(*found, "delaunay")
 
 
 def _robust_cloud(cloud: PointCloud, mollify_factor: float, n_neighbors: int) -> Laplacian:
-    points = _as_numpy(cloud.points)
+    points, n = _plain(cloud.points), cloud.n_points
     if points.shape[1] != 3:
         raise ShapeError(problem("shape", "points in three dimensions", f"{points.shape[1]}"))
     if n_neighbors < 3:
         raise ArgumentError(problem("n_neighbors", "at least 3", n_neighbors))
-    if len(points) <= n_neighbors:
-        raise ShapeError(problem("shape", f"more than n_neighbors = {n_neighbors} points", len(points), "lower n_neighbors"))
-    import robust_laplacian
+    if n <= n_neighbors:
+        raise ShapeError(problem("shape", f"more than n_neighbors = {n_neighbors} points", n, "lower n_neighbors"))
+    triangles, multiplicity = ops.local_triangles(points, _neighbours(points, n_neighbors + 1))
+    alone = torch.ones(n, dtype=torch.bool, device=points.device)
+    alone[triangles.reshape(-1)] = False
+    if alone.any():
+        got = (
+            f"{int(alone.sum())} of {n} points that span no triangle with their neighbours, the first is point {int(alone.long().argmax())}"
+        )
+        hint = "drop points that coincide or lie on a line, or raise n_neighbors"
+        raise ShapeError(problem("shape", "points that sample a surface", got, hint))
+    crow, col, values, mass = ops.robust_stiffness(points, triangles, multiplicity, mollify_factor=mollify_factor)
+    return _checked(crow, col, values / 3, mass / 3, "robust")  # each triangle is seen from its three corners
 
-    try:
-        stiffness, mass = robust_laplacian.point_cloud_laplacian(points, mollify_factor=mollify_factor, n_neighbors=n_neighbors)
-    except RuntimeError as cause:  # no triangulation, as of points that all coincide
-        raise ShapeError(problem("shape", "points that sample a surface", f"a cloud that robust_laplacian refuses ({cause})")) from cause
-    return _from_scipy(stiffness, mass, cloud.points)
+
+def _neighbours(points: Tensor, k: int) -> Tensor:
+    """The ``k`` nearest points of each, itself among them unless more share its place, ``(n, k)`` int64."""
+    from scipy.spatial import cKDTree
+
+    places = points.double().cpu().numpy()
+    return torch.from_numpy(cKDTree(places).query(places, k, workers=-1)[1]).to(points.device)
 
 
-def _as_numpy(points: Tensor) -> np.ndarray:
+def _plain(points: Tensor) -> Tensor:
     if points.requires_grad:
         raise ArgumentError(problem("kind", "'cotangent' where the vertices require gradients", "'robust'", "or pass detached vertices"))
-    return points.double().cpu().numpy()
+    return points
 
 
-def _from_scipy(stiffness, mass, like: Tensor) -> Laplacian:
-    """SciPy's CSC read as CSR: the library fills an edge's two entries alike, so the matrix is symmetric bit for bit."""
-    weights = mass.diagonal()
-    if not (np.isfinite(stiffness.data).all() and (weights > 0).all()):
-        got = f"{int((~(weights > 0)).sum())} vertices without area"
+def _checked(crow: Tensor, col: Tensor, values: Tensor, mass: Tensor, kind: str) -> Laplacian:
+    broken = ~(mass > 0)
+    if broken.any() or not torch.isfinite(values).all():
+        got = f"{int(broken.sum())} vertices without area" if broken.any() else "triangles without area"
         raise ShapeError(problem("shape", "a surface with area at every vertex", got, "see the shape's report and repair it"))
-    stiffness.sort_indices()
-    crow, col = (torch.from_numpy(a.astype(np.int64)).to(like.device) for a in (stiffness.indptr, stiffness.indices))
-    return Laplacian(csr(crow, col, torch.from_numpy(stiffness.data).to(like)), torch.from_numpy(weights).to(like), "robust")
+    return Laplacian(csr(crow, col, values), mass, kind)

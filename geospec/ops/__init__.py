@@ -7,6 +7,17 @@ plain PyTorch that serves as executable specification. Their schemas stand in ``
 from .assembly import Adjacency, assemble_stiffness, mesh_adjacency
 from .cotangent import cotangent
 from .library import backend_info
+from .local_triangles import local_triangles
+from .robust_stiffness import robust_stiffness
 from .spectral_nearest import spectral_nearest
 
-__all__ = ["Adjacency", "assemble_stiffness", "backend_info", "cotangent", "mesh_adjacency", "spectral_nearest"]
+__all__ = [
+    "Adjacency",
+    "assemble_stiffness",
+    "backend_info",
+    "cotangent",
+    "local_triangles",
+    "mesh_adjacency",
+    "robust_stiffness",
+    "spectral_nearest",
+]

@@ -54,7 +54,10 @@ def test_more_modes_than_vertices(run, tmp_path):
 
 def test_unknown_choices(run, shapes):
     a = shapes / "a.off"
-    assert "wanted one of 'robust', 'cotangent', 'graph', 'anisotropic', got 'cotan'" in run("basis", a, "--kind", "cotan", "-q").error
+    assert (
+        "wanted one of 'robust', 'cotangent', 'delaunay', 'graph', 'anisotropic', got 'cotan'"
+        in run("basis", a, "--kind", "cotan", "-q").error
+    )
     assert "wanted one of 'neumann', 'dirichlet', got 'open'" in run("basis", a, "--boundary", "open", "-q").error
     assert "largest-component" in run("info", a, "--repair", "everything").error
     assert "this mesh has no boundary edge" in run("basis", a, "--boundary", "dirichlet", "-q").error

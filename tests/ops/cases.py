@@ -16,6 +16,8 @@ from torch import Tensor
 from geospec.ops.assembly import reference as assembly_reference
 from geospec.ops.assembly import reference_adjacency
 from geospec.ops.cotangent import reference as cotangent_reference
+from geospec.ops.local_triangles import reference as local_triangles_reference
+from geospec.ops.robust_stiffness import reference as robust_reference
 from geospec.ops.spectral_nearest import reference as nearest_reference
 
 Arguments = tuple[Any, ...]
@@ -84,6 +86,20 @@ def nearest_inputs(dtype: torch.dtype, seed: int) -> Arguments:
     generator = torch.Generator().manual_seed(seed)
     queries, points = (torch.randn(n, 3, generator=generator, dtype=torch.float64).to(dtype) for n in (6, 60))
     return queries, points, "tree"
+
+
+def robust_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    """A soup so dense that most edges have three faces and more, of one to three layers."""
+    vertices, faces = soup(dtype, seed, n=11, f=24)
+    generator = torch.Generator().manual_seed(seed)
+    return vertices, faces, torch.randint(1, 4, (len(faces),), generator=generator), 1e-3, True
+
+
+def cloud_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.randn(18, 3, generator=generator, dtype=torch.float64)
+    points = (points / points.norm(dim=1, keepdim=True)).to(dtype)
+    return points, torch.cdist(points, points).topk(9, largest=False).indices
 
 
 def with_argument(position: int, change: Callable[[Any], Any]) -> Callable[[Arguments], Arguments]:
@@ -180,5 +196,38 @@ OPS = [
             "not finite": (with_argument(1, lambda x: x / 0), "points: wanted finite values"),
             "method": (with_argument(2, lambda x: "ball"), "method: wanted one of 'auto', 'tree', 'brute', got 'ball'"),
         },
+    ),
+    OpCase(
+        "robust_stiffness",
+        robust_inputs,
+        robust_reference,
+        lambda dtype: (*no_faces(dtype), torch.zeros(0, dtype=torch.int64), 1e-5, True),
+        refusals={
+            "two columns": (with_argument(0, lambda v: v[:, :2]), r"vertices: wanted shape \(n, 3\), got \(11, 2\)"),
+            "half": (with_argument(0, lambda v: v.half()), "vertices: wanted float32 or float64"),
+            "not finite": (with_argument(0, lambda v: v / 0), "vertices: wanted finite coordinates, got .* in vertex 0"),
+            "int32": (with_argument(1, lambda f: f.int()), "faces: wanted int64"),
+            "too large": (with_argument(1, lambda f: f + 4), r"faces: wanted indices in \[0, 11\), got"),
+            "negative": (with_argument(1, lambda f: f - 4), r"faces: wanted indices in \[0, 11\), got -"),
+            "multiplicity": (with_argument(2, lambda m: m[1:]), r"multiplicity: wanted shape \(24,\)"),
+            "no times": (with_argument(2, lambda m: m - 1), "multiplicity: wanted 1 to 255, got 0"),
+            "factor": (with_argument(3, lambda x: -x), "mollify_factor: wanted a finite number of at least 0"),
+            "not a surface": (with_argument(4, lambda x: False), "faces: wanted an oriented manifold mesh"),
+        },
+        dynamic=True,
+    ),
+    OpCase(
+        "local_triangles",
+        cloud_inputs,
+        local_triangles_reference,
+        lambda dtype: (torch.zeros(0, 3, dtype=dtype), torch.zeros(0, 5, dtype=torch.int64)),
+        refusals={
+            "two columns": (with_argument(0, lambda v: v[:, :2]), r"points: wanted shape \(n, 3\), got \(18, 2\)"),
+            "not finite": (with_argument(0, lambda v: v / 0), "points: wanted finite coordinates, got .* in point 0"),
+            "rows": (with_argument(1, lambda i: i[1:]), "neighbours: wanted one row per point, 18, got 17"),
+            "int32": (with_argument(1, lambda i: i.int()), "neighbours: wanted int64"),
+            "too large": (with_argument(1, lambda i: i + 9), r"neighbours: wanted indices in \[0, 18\), got"),
+        },
+        dynamic=True,
     ),
 ]
