@@ -6,7 +6,19 @@ plain PyTorch that serves as executable specification. Their schemas stand in ``
 
 from .assembly import Adjacency, assemble_stiffness, mesh_adjacency
 from .cotangent import cotangent
+from .farthest_points import farthest_points
 from .library import backend_info
+from .neighbours import knn, radius_search
 from .spectral_nearest import spectral_nearest
 
-__all__ = ["Adjacency", "assemble_stiffness", "backend_info", "cotangent", "mesh_adjacency", "spectral_nearest"]
+__all__ = [
+    "Adjacency",
+    "assemble_stiffness",
+    "backend_info",
+    "cotangent",
+    "farthest_points",
+    "knn",
+    "mesh_adjacency",
+    "radius_search",
+    "spectral_nearest",
+]
