@@ -40,7 +40,12 @@ def knn_peers(x: np.ndarray, threads: int) -> dict[str, Callable[[], object]]:
     if find_spec("pynanoflann"):
         import pynanoflann
 
-        peers["pynanoflann"] = lambda: pynanoflann.KDTree(n_neighbors=NEAREST).fit(x).kneighbors(x, n_jobs=threads)
+        def nanoflann_search():
+            tree = pynanoflann.KDTree(n_neighbors=NEAREST)
+            tree.fit(x)
+            return tree.kneighbors(x, n_jobs=threads)
+
+        peers["pynanoflann"] = nanoflann_search
     if find_spec("open3d"):
         import open3d as o3d
 
@@ -97,11 +102,7 @@ def entries() -> list[Entry]:
             )
         )
         x = volume(n, np.float32)
+        ours, size = torch.from_numpy(x), f"{CHOSEN} of {n}, float32"
         for name, peer in farthest_peers(x).items():
-            ours = torch.from_numpy(x)
-            table.append(
-                Entry(
-                    "farthest_points", f"{CHOSEN} of {n}, float32", lambda t=ours: ops.farthest_points(t, CHOSEN), peer, name, 1.0, repeats
-                )
-            )
+            table.append(Entry("farthest_points", size, lambda t=ours: ops.farthest_points(t, CHOSEN), peer, name, 1.0, repeats))
     return table
