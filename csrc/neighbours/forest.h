@@ -92,9 +92,11 @@ class Forest {
   std::vector<int32_t> rows;          // (leaves * Leaf) row of each slot, -1 beyond the end of a batch
   std::vector<T> blocks;              // (leaves, d, Leaf) scaled coordinates, NaN where there is no candidate
   std::vector<T> leaf_boxes;          // (leaves, 2, d) low and high, of the candidates
-  std::vector<T> boxes;               // (leaves, 2, d) of the inner node of that number
+  std::vector<T> sides;  // (d, 2, sides_stride()) the same, each side of all leaves together; nothing beyond them
+  std::vector<T> boxes;  // (leaves, 2, d) of the inner node of that number
 
   int64_t leaves() const { return leaf_offsets.back(); }
+  int64_t sides_stride() const { return leaves() + kSidesPadding; }
   int64_t end_slot(int64_t batch) const { return leaf_offsets[batch] * Leaf + counts_[batch]; }
   const T* box(int64_t a, int64_t b) const {
     return (b - a == 1 ? leaf_boxes.data() + 2 * d * a : boxes.data() + 2 * d * middle(a, b));
@@ -118,6 +120,10 @@ class Forest {
     blocks.resize(leaves() * Leaf * d);
     leaf_boxes.resize(leaves() * 2 * d);
     boxes.resize(leaves() * 2 * d);
+    sides.resize(sides_stride() * 2 * d);
+    for (int64_t k = 0; k < 2 * d; ++k)
+      std::fill_n(sides.begin() + k * sides_stride() + leaves(), kSidesPadding,
+                  k % 2 ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::infinity());
     std::vector<Item<T, D>> items(leaves() * Leaf);
     std::vector<Work> front, next, divided;
     for (int64_t i = 0; i < source.batches; ++i)
@@ -160,6 +166,7 @@ class Forest {
   }
 
  private:
+  static constexpr int64_t kSidesPadding = 16;
   struct Work {
     Range range;
     int64_t end;  // slot after its last point
@@ -273,6 +280,10 @@ class Forest {
         }
         block[k * Leaf + l] = x;
       }
+    }
+    for (int64_t k = 0; k < d; ++k) {
+      sides[2 * k * sides_stride() + leaf] = low[k];
+      sides[(2 * k + 1) * sides_stride() + leaf] = high[k];
     }
   }
 

@@ -80,6 +80,28 @@ struct Lanes {
     return kept;
   }
 
+  // Writes which of the leaves [a, b), at most kPadding of them, are within reach of the box; returns how many.
+  GEOSPEC_LANES_TARGET static int64_t list_leaves(const T* sides, int64_t stride, int64_t d_in, const T* low,
+                                                  const T* high, T reach, int64_t a, int64_t b, int64_t* list) {
+    const int64_t d = D > 0 ? D : d_in;
+    int64_t n = 0;
+    for (int64_t j = a; j < b; j += kWidth) {
+      V sum = {};
+#pragma GCC unroll 4
+      for (int64_t k = 0; k < d; ++k) {
+        const V above = load(sides + 2 * k * stride + j) - high[k];
+        const V below = low[k] - load(sides + (2 * k + 1) * stride + j);
+        const V out = above > below ? above : below;
+        const V x = out > V{} ? out : V{};
+        sum += x * x;
+      }
+      uint32_t bits = at_most<T>(sum, V{} + reach);
+      if (b - j < kWidth) bits &= (uint32_t(1) << (b - j)) - 1;
+      for (; bits; bits &= bits - 1) list[n++] = j + __builtin_ctz(bits);
+    }
+    return n;
+  }
+
   // Every candidate of the listed leaves that may be among the k nearest (all within the cut where k is 0).
   // Returns how many; the cut comes back as low as they allow.
   GEOSPEC_LANES_TARGET static int64_t hunt_leaves(const Hunt<T>& hunt, T& cut) {

@@ -66,7 +66,7 @@ class Search {
 
  private:
   static constexpr T kMost = std::numeric_limits<T>::max();
-  static constexpr int64_t kLongest = 160;  // leaves that a group of queries may share; else it is halved
+  static constexpr int64_t kLongest = 400;  // leaves that a group of queries may share; else it is halved
   static constexpr int64_t kRanked = 96;    // candidates that are sorted by counting
 
   template <class F>
@@ -166,7 +166,8 @@ class Search {
     const int64_t d = L::kDimensions > 0 ? L::kDimensions : d_;
     T sum = 0;
     for (int64_t k = 0; k < d; ++k) {
-      const T x = std::max(std::max(box[k] - high[k], low[k] - box[d + k]), T(0));
+      const T above = box[k] - high[k], below = low[k] - box[d + k];
+      const T out = above > below ? above : below, x = out > T(0) ? out : T(0);
       sum += x * x;
     }
     return sum;
@@ -180,9 +181,12 @@ class Search {
     stack[depth++] = root_;
     while (depth > 0) {
       const Range range = stack[--depth];
-      if (range.b - range.a == 1) {
-        if (int64_t(list_.size()) == longest) return false;
-        list_.push_back(range.a);
+      if (range.b - range.a <= kPadding) {
+        int64_t found[kPadding];
+        const int64_t n =
+            L::list_leaves(tree_.sides.data(), tree_.sides_stride(), d_, low, high, reach, range.a, range.b, found);
+        if (int64_t(list_.size()) + n > longest) return false;
+        list_.insert(list_.end(), found, found + n);
         continue;
       }
       const int64_t m = middle(range.a, range.b);
