@@ -79,9 +79,17 @@ def robust_entries() -> list[Entry]:
     return entries
 
 
+def neighbour_entries() -> list[Entry]:
+    """k nearest, all within a radius, and farthest points in space."""
+    from .neighbours import entries
+
+    return entries()
+
+
 TABLES: dict[str, Callable[[], list[Entry]]] = {
     "cotangent": cotangent_entries,
     "robust": robust_entries,
+    "neighbours": neighbour_entries,
     "spectral_nearest": nearest_entries,
 }
 
@@ -90,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=sorted(TABLES), help="one family of kernels")
     chosen = parser.parse_args().only
-    print(describe(("libigl", "robust_laplacian", "scipy", "faiss-cpu", "numpy")))
+    print(describe(("libigl", "robust_laplacian", "scipy", "faiss-cpu", "pynanoflann", "open3d", "fpsample", "numpy")))
     run_table([entry for name, make in TABLES.items() if chosen in (None, name) for entry in make()])
 
 

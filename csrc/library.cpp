@@ -39,6 +39,16 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   m.def("local_triangles(Tensor points, Tensor neighbours) -> (Tensor, Tensor)");
   // Per query the distance (q,) to the nearest point, and its index (q,).
   m.def("spectral_nearest(Tensor queries, Tensor points, str method=\"auto\") -> (Tensor, Tensor)");
+  // Per query the squared distances (q, k) to its nearest points, nearest first, and their indices (q, k).
+  m.def(
+      "knn(Tensor queries, Tensor points, int k, bool exclude_self=False, Tensor? query_offsets=None, "
+      "Tensor? point_offsets=None) -> (Tensor, Tensor)");
+  // Per query all points within a radius, packed as CSR: squared distances (nnz,), crow (q + 1,), indices (nnz,).
+  m.def(
+      "radius_search(Tensor queries, Tensor points, float radius, int? most=None, bool exclude_self=False, "
+      "Tensor? query_offsets=None, Tensor? point_offsets=None) -> (Tensor, Tensor, Tensor)");
+  // Indices (m,) of points, each the farthest from those before it.
+  m.def("farthest_points(Tensor points, int m, int start=0) -> Tensor");
 }
 
 // Importing geospec._C loads this library, which registers the ops above; the module itself is empty.

@@ -163,7 +163,7 @@ def farthest_points(basis: SampledBasis, m: int) -> Tensor:
     """``m`` point indices ``(m,)``, each the farthest from those before it in the biharmonic embedding of the basis.
 
     Coordinates are ``phi_j / lambda_j`` over the first 30 modes (Lipman et al. 2010), plain ``phi_j`` for a basis without
-    eigenvalues. Deterministic: starts at the point farthest from the origin. O(30 n m).
+    eigenvalues. Deterministic: starts at the point farthest from the origin. Cost: :func:`geospec.ops.farthest_points`.
     """
     if not 1 <= m <= basis.n:
         raise ArgumentError(problem("m", f"between 1 and the {basis.n} points of the basis", m))
@@ -173,16 +173,7 @@ def farthest_points(basis: SampledBasis, m: int) -> Tensor:
         positive = eigenvalues > 1e-6 * eigenvalues[-1]
         smallest = eigenvalues[positive].min() if bool(positive.any()) else eigenvalues.new_ones(())
         coordinates = coordinates / eigenvalues.clamp(min=smallest)
-    squares = coordinates.square().sum(dim=1)
-    chosen = torch.empty(m, dtype=torch.int64, device=coordinates.device)
-    nearest = torch.full_like(squares, torch.inf)
-    chosen[0] = squares.argmax()
-    for i in range(1, m):
-        last = chosen[i - 1]
-        nearest = torch.minimum(nearest, squares - 2 * (coordinates @ coordinates[last]) + squares[last])
-        nearest[last] = -torch.inf  # rounding must not let a point be chosen twice
-        chosen[i] = nearest.argmax()
-    return chosen
+    return ops.farthest_points(coordinates, m, start=int(coordinates.square().sum(dim=1).argmax()))
 
 
 def schedule(initial: Tensor, k_final: Size, k_start: Size | None, step: Size | str) -> list[tuple[int, int]]:

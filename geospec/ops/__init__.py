@@ -6,8 +6,10 @@ plain PyTorch that serves as executable specification. Their schemas stand in ``
 
 from .assembly import Adjacency, assemble_stiffness, mesh_adjacency
 from .cotangent import cotangent
+from .farthest_points import farthest_points
 from .library import backend_info
 from .local_triangles import local_triangles
+from .neighbours import knn, radius_search
 from .robust_stiffness import robust_stiffness
 from .spectral_nearest import spectral_nearest
 
@@ -16,8 +18,11 @@ __all__ = [
     "assemble_stiffness",
     "backend_info",
     "cotangent",
+    "farthest_points",
+    "knn",
     "local_triangles",
     "mesh_adjacency",
+    "radius_search",
     "robust_stiffness",
     "spectral_nearest",
 ]

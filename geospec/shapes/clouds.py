@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import ops
 from ..errors import ArgumentError, problem
 from .cloud import PointCloud
 from .rows import unique_rows
@@ -94,11 +95,9 @@ def _check_neighbours(cloud: PointCloud, k: int, least: int) -> None:
 
 
 def _neighbours(points: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Distances and indices ``(n, k)`` of the nearest other points, nearest first; of doubled points any one counts as the point itself."""
-    from scipy.spatial import cKDTree
-
-    distance, index = cKDTree(points.numpy()).query(points.numpy(), k=k + 1)
-    return torch.from_numpy(distance[:, 1:]), torch.from_numpy(index[:, 1:])
+    """Distances and indices ``(n, k)`` of the nearest other points, nearest first."""
+    squared, index = ops.knn(points, points, k, exclude_self=True)
+    return squared.sqrt(), index
 
 
 def _agreeing_signs(points: Tensor, normals: Tensor, index: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from .. import ops
 from ..errors import ArgumentError, ConvergenceError, one_of, problem
 from .adapters import require_open3d, to_open3d
 from .cloud import PointCloud
@@ -115,20 +116,17 @@ def register_rigid(
 def _closest_points(
     moving: Tensor, fixed: Tensor, initial: RigidMotion | None, max_distance: float, max_iterations: int, tolerance: float
 ) -> RigidMotion:
-    from scipy.spatial import cKDTree
-
-    tree = cKDTree(fixed.numpy())
     size = float((fixed.amax(dim=0) - fixed.amin(dim=0)).norm())
     motion = initial or RigidMotion(torch.eye(3).double(), torch.zeros(3).double(), float("inf"), 0.0, 0)
     for iteration in range(1, max_iterations + 1):
         moved = motion(moving)
-        distance, index = tree.query(moved.numpy(), distance_upper_bound=max_distance)
-        found = torch.from_numpy(distance).isfinite()
+        squared, index = ops.knn(moved, fixed, 1)
+        found = squared[:, 0].sqrt() <= max_distance
         if found.sum() < 3:
             raise ConvergenceError(
                 f"register_rigid: {int(found.sum())} points within max_distance={max_distance:.6g} of the target; start nearer"
             )
-        step = align_rigid(moving[found], fixed[torch.from_numpy(index)[found]])
+        step = align_rigid(moving[found], fixed[index[found, 0]])
         change = float((step(moving) - moved).norm(dim=1).max())
         motion = replace(step, overlap=float(found.double().mean()), iterations=iteration)
         if change <= tolerance * size:

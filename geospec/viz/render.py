@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
+from .. import ops
 from ..errors import ArgumentError, problem
 from ..shapes.cloud import PointCloud
 from ..shapes.mesh import Mesh
@@ -126,15 +128,14 @@ def cloud_surface(points: NDArray[np.float64], neighbours: int = 16) -> tuple[ND
     radii ``(n,)`` that close the gaps of a sampled surface: the distance to the sixth neighbour, at
     most twice the median.
     """
-    from scipy.spatial import cKDTree
-
     count = min(neighbours, len(points))
     if count < 4:
         return np.tile([0.0, 0, 1], (len(points), 1)), np.full(len(points), 0.05 * float(np.ptp(points, axis=0).max()) or 1.0)
-    distance, near = cKDTree(points).query(points, k=count)
+    places = torch.as_tensor(points)
+    squared, near = (found.numpy() for found in ops.knn(places, places, count))
     local = points[near] - points[near].mean(axis=1, keepdims=True)
     normals = np.linalg.eigh(np.einsum("nki,nkj->nij", local, local))[1][:, :, 0]
-    radii = distance[:, min(6, count - 1)]
+    radii = np.sqrt(squared[:, min(6, count - 1)])
     return normals, np.minimum(radii, 2 * np.median(radii))
 
 

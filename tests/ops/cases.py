@@ -18,6 +18,9 @@ from geospec.ops.assembly import reference_adjacency
 from geospec.ops.cotangent import reference as cotangent_reference
 from geospec.ops.local_triangles import reference as local_triangles_reference
 from geospec.ops.robust_stiffness import reference as robust_reference
+from geospec.ops.farthest_points import reference as farthest_reference
+from geospec.ops.neighbours import reference as knn_reference
+from geospec.ops.neighbours import reference_radius_search
 from geospec.ops.spectral_nearest import reference as nearest_reference
 
 Arguments = tuple[Any, ...]
@@ -100,6 +103,12 @@ def cloud_inputs(dtype: torch.dtype, seed: int) -> Arguments:
     points = torch.randn(18, 3, generator=generator, dtype=torch.float64)
     points = (points / points.norm(dim=1, keepdim=True)).to(dtype)
     return points, torch.cdist(points, points).topk(9, largest=False).indices
+
+
+def neighbour_inputs(dtype: torch.dtype, seed: int) -> tuple[Tensor, ...]:
+    """Two batches and an empty one between them."""
+    queries, points, _ = nearest_inputs(dtype, seed)
+    return queries, points, torch.tensor([0, 4, 4, 6]), torch.tensor([0, 33, 35, 60])
 
 
 def with_argument(position: int, change: Callable[[Any], Any]) -> Callable[[Arguments], Arguments]:
@@ -214,6 +223,49 @@ OPS = [
             "factor": (with_argument(3, lambda x: -x), "mollify_factor: wanted a finite number of at least 0"),
             "not a surface": (with_argument(4, lambda x: False), "faces: wanted an oriented manifold mesh"),
         },
+    ),
+    OpCase(
+        "knn",
+        lambda dtype, seed: (*neighbour_inputs(dtype, seed)[:2], 4, False, *neighbour_inputs(dtype, seed)[2:]),
+        knn_reference,
+        lambda dtype: (torch.zeros(0, 5, dtype=dtype), torch.zeros(3, 5, dtype=dtype), 2),
+        differentiable=(0, 1),
+        refusals={
+            "vector": (with_argument(0, lambda x: x[0]), r"queries: wanted shape \(n, d\), got \(3,\)"),
+            "columns": (with_argument(1, lambda x: x[:, :2]), r"points: wanted shape \(n, 3\), got \(60, 2\)"),
+            "no columns": (lambda a: (a[0][:, :0], a[1][:, :0], *a[2:]), "queries: wanted at least one column"),
+            "half": (with_argument(0, lambda x: x.half()), "queries: wanted float32 or float64"),
+            "mixed types": (with_argument(0, lambda x: x.float()), "points: wanted the type of queries"),
+            "not finite": (with_argument(1, lambda x: x / 0), "points: wanted finite values"),
+            "k of zero": (with_argument(2, lambda k: 0), "k: wanted at least 1, got 0"),
+            "k too large": (with_argument(2, lambda k: 26), "k: wanted at most the 25 points of batch 2, got 26"),
+            "one pair of offsets": (with_argument(4, lambda o: None), "query_offsets: wanted them together with point_offsets"),
+            "offsets that end early": (
+                with_argument(5, lambda o: o - 1),
+                "point_offsets: wanted offsets from 0 to the 60 rows, got from -1 to 59",
+            ),
+            "offsets that fall": (
+                with_argument(5, lambda o: o[[0, 2, 1, 3]]),
+                "point_offsets: wanted offsets that never fall, got 35 before 33",
+            ),
+            "fewer batches": (with_argument(4, lambda o: o[[0, 3]]), "query_offsets: wanted as many as point_offsets, 4, got 2"),
+            "offsets of floats": (with_argument(4, lambda o: o.double()), "query_offsets: wanted int64"),
+            "self of others": (with_argument(3, lambda e: True), "exclude_self: wanted queries that are the points"),
+        },
+    ),
+    OpCase(
+        "radius_search",
+        lambda dtype, seed: (*neighbour_inputs(dtype, seed)[:2], 1.5, 5, False, *neighbour_inputs(dtype, seed)[2:]),
+        reference_radius_search,
+        lambda dtype: (torch.zeros(0, 5, dtype=dtype), torch.zeros(3, 5, dtype=dtype), 1.0),
+        differentiable=(0, 1),
+        refusals={
+            "columns": (with_argument(1, lambda x: x[:, :2]), r"points: wanted shape \(n, 3\), got \(60, 2\)"),
+            "not finite": (with_argument(0, lambda x: x / 0), "queries: wanted finite values"),
+            "negative": (with_argument(2, lambda r: -1.0), "radius: wanted a finite number, at least 0, got -1"),
+            "infinite": (with_argument(2, lambda r: float("inf")), "radius: wanted a finite number"),
+            "no room": (with_argument(3, lambda m: 0), "most: wanted at least 1, got 0"),
+        },
         dynamic=True,
     ),
     OpCase(
@@ -229,5 +281,16 @@ OPS = [
             "too large": (with_argument(1, lambda i: i + 9), r"neighbours: wanted indices in \[0, 18\), got"),
         },
         dynamic=True,
+        "farthest_points",
+        lambda dtype, seed: (nearest_inputs(dtype, seed)[1], 20, 3),
+        farthest_reference,
+        lambda dtype: (torch.zeros(0, 5, dtype=dtype), 0),
+        refusals={
+            "vector": (with_argument(0, lambda x: x[0]), r"points: wanted shape \(n, d\), got \(3,\)"),
+            "half": (with_argument(0, lambda x: x.half()), "points: wanted float32 or float64"),
+            "not finite": (with_argument(0, lambda x: x / 0), "points: wanted finite values"),
+            "too many": (with_argument(1, lambda m: 61), "m: wanted between 0 and the 60 points, got 61"),
+            "start": (with_argument(2, lambda s: 60), r"start: wanted an index in \[0, 60\), got 60"),
+        },
     ),
 ]

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ... import ops
 from ...errors import ArgumentError, one_of, problem
 from ...shapes.mesh import Mesh
 from .anatomy import Kind
@@ -125,12 +126,10 @@ def symmetric_ground_truth(source: Creature, target: Creature) -> Tensor:
 
 
 def _nearest_on_rest(source: Creature, target: Creature, queries: Tensor) -> Tensor:
-    from scipy.spatial import cKDTree
-
     if source.kind != target.kind:
         raise ArgumentError(problem("target", f"a {source.kind} like the source", f"a {target.kind}"))
     body = _kind(source.kind).body
-    candidates = cKDTree(source.rest.numpy()).query(queries.numpy(), k=12)[1]
+    candidates = ops.knn(queries, source.rest, 12)[1].numpy()
     outward = body.evaluate(queries.numpy())[1]
     facing = np.einsum("qkj,qj->qk", body.evaluate(source.rest.numpy())[1][candidates], outward) > 0
     first = facing.argmax(axis=1)  # the nearest that faces the same way; the nearest of all where none does
