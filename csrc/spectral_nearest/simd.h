@@ -23,6 +23,8 @@ struct Simd {
 
   GEOSPEC_INLINE V load(const T* p) { return *reinterpret_cast<const U*>(p); }
   GEOSPEC_INLINE void store(T* p, V v) { *reinterpret_cast<U*>(p) = v; }
+  // Minus zero because x + 0 is an addition to a compiler that heeds -0; x - 0 is x, broadcast as it is loaded.
+  GEOSPEC_INLINE V all(T x) { return x - V{}; }
   GEOSPEC_INLINE V max(V a, V b) { return a > b ? a : b; }
   GEOSPEC_INLINE V min(V a, V b) { return a < b ? a : b; }
   GEOSPEC_INLINE T sum(V v) {
@@ -37,12 +39,12 @@ struct Simd {
   template <int R>
   GEOSPEC_INLINE void tile(const T* rows, int64_t d, const T* block, const T* init, V (&acc)[R][2]) {
 #pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) acc[r][0] = acc[r][1] = V{} + init[r];
+    for (int r = 0; r < R; ++r) acc[r][0] = acc[r][1] = all(init[r]);
     for (int64_t k = 0; k < d; ++k) {
       const V q0 = load(block + k * kLanes), q1 = load(block + k * kLanes + kWidth);
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
-        const V x = V{} + rows[r * d + k];
+        const V x = all(rows[r * d + k]);
         acc[r][0] -= q0 * x;
         acc[r][1] -= q1 * x;
       }
