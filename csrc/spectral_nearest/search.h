@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <limits>
+#include <memory>
 #include <numeric>
 
 #include "spectral_nearest/tree.h"
@@ -71,7 +72,7 @@ class Search {
     const int64_t blocks = (problem_.q + kLanes - 1) / kLanes;
     with_tree_ = method == Method::tree || (method == Method::automatic && problem_.p >= kSmall &&
                                             problem_.q >= kPayback * cell_count(problem_.p, d_));
-    prepare_points();
+    prepare();
     sort_queries();
     std::vector<int64_t> all(blocks), trial, rest;
     std::iota(all.begin(), all.end(), int64_t(0));
@@ -87,87 +88,91 @@ class Search {
   }
 
  private:
-  // Moves the points into the common frame and, with a tree, into its order.
-  void prepare_points() {
-    const int64_t p = problem_.p;
-    rows_.resize(p * d_);
+  // Moves the queries into the common frame, and the points, which a tree then puts into its order.
+  void prepare() {
+    const int64_t p = problem_.p, q = problem_.q;
+    rows_ = room(p * d_);
+    queries_ = room((with_tree_ ? std::max(p, q) : q) * d_);
+    to_frame(problem_.points, p, rows_.get());
+    if (with_tree_) {
+      tree_ = build_tree<S>(rows_.get(), p, d_, parallel_, queries_.get());
+      rows_.swap(queries_);
+      if (q > p) queries_ = room(q * d_);
+    }
+    to_frame(problem_.queries, q, queries_.get());
     half_norms_.resize(p);
     parallel_(0, p, grain(d_), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) to_frame(problem_.points + i * d_, rows_.data() + i * d_);
-    });
-    if (with_tree_) {
-      tree_ = build_tree<S>(rows_.data(), p, d_, parallel_);
-      std::vector<T> ordered(p * d_);
-      parallel_(0, p, grain(d_), [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) {
-          const T* row = rows_.data() + tree_.order[i] * d_;
-          std::copy(row, row + d_, ordered.data() + i * d_);
-        }
-      });
-      rows_.swap(ordered);
-    }
-    parallel_(0, p, grain(d_), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
-        half_norms_[i] = T(0.5) * S::dot(rows_.data() + i * d_, rows_.data() + i * d_, d_);
+        half_norms_[i] = T(0.5) * S::dot(rows_.get() + i * d_, rows_.get() + i * d_, d_);
     });
     for (T half : half_norms_) reach_ = std::max(reach_, std::sqrt(2 * half));
   }
 
-  void to_frame(const T* x, T* out) const {
-    for (int64_t k = 0; k < d_; ++k) out[k] = (x[k] - frame_.center[k]) * frame_.scale;
+  static std::unique_ptr<T[]> room(int64_t n) { return std::make_unique_for_overwrite<T[]>(n); }
+
+  void to_frame(const T* x, int64_t n, T* out) const {
+    parallel_(0, n, grain(d_), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) S::to_frame(x + i * d_, frame_.center.data(), frame_.scale, out + i * d_, d_);
+    });
   }
 
   // Orders the queries by the leaf they fall into, so that a block asks for few leaves.
   void sort_queries() {
     const int64_t q = problem_.q;
-    queries_.resize(q);
-    if (!with_tree_) return std::iota(queries_.begin(), queries_.end(), int64_t(0));
-    std::vector<T> moved(q * d_);
-    parallel_(0, q, grain(d_), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) to_frame(problem_.queries + i * d_, moved.data() + i * d_);
-    });
-    const Balls<T>&cells = tree_.cells, &leaves = tree_.leaves;
-    assign<S>(moved.data(), q, 1, d_, cells.centers.data(), cells.norms.data(), cells.count, parallel_, home_cell_);
+    sequence_.resize(q);
+    if (!with_tree_) return std::iota(sequence_.begin(), sequence_.end(), int64_t(0));
+    assign<S>(queries_.get(), q, 1, d_, tree_.cells, parallel_, home_cell_);
+    const std::vector<int64_t> cell_begin = sort_by(home_cell_, tree_.cells.count);
     home_.resize(q);
-    parallel_(0, q, grain(4 * d_), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const T* x = moved.data() + i * d_;
-        int64_t best = tree_.cell_leaves[home_cell_[i]];
-        const int64_t last = tree_.cell_leaves[home_cell_[i] + 1];
-        T least = std::numeric_limits<T>::infinity();
-        if (best + 1 < last)
-          for (int64_t leaf = best; leaf < last; ++leaf) {
-            const T value = leaves.norms[leaf] / 2 - S::dot(x, leaves.centers.data() + leaf * d_, d_);
-            if (value < least) least = value, best = leaf;
-          }
-        home_[i] = best;
+    parallel_(0, tree_.cells.count, grain(4 * d_ * (q / tree_.cells.count + 1)), [&](int64_t begin, int64_t end) {
+      std::vector<T> block(d_ * kLanes);
+      int64_t numbers[kLanes], nearest[kLanes];
+      for (int64_t cell = begin; cell < end; ++cell) {
+        const int64_t leaf = tree_.cell_leaves[cell], count = tree_.cell_leaves[cell + 1] - leaf;
+        if (count == 1) {
+          for (int64_t i = cell_begin[cell]; i < cell_begin[cell + 1]; ++i) home_[sequence_[i]] = leaf;
+          continue;
+        }
+        for (int64_t first = cell_begin[cell]; first < cell_begin[cell + 1]; first += kLanes) {
+          const int64_t used = std::min<int64_t>(kLanes, cell_begin[cell + 1] - first);
+          for (int l = 0; l < kLanes; ++l) numbers[l] = l < used ? sequence_[first + l] : -1;
+          nearest_landmark<S>(queries_.get(), numbers, d_, tree_.leaves.centers.data() + leaf * d_,
+                              tree_.leaves.half_norms.data() + leaf, count, block.data(), nearest);
+          for (int l = 0; l < used; ++l) home_[numbers[l]] = leaf + nearest[l];
+        }
       }
     });
-    std::vector<int64_t> start(leaves.count + 1, 0);
-    for (int64_t i = 0; i < q; ++i) ++start[home_[i] + 1];
+    sort_by(home_, tree_.leaves.count);
+  }
+
+  // Orders the queries by the node each falls into; where those of each node begin.
+  std::vector<int64_t> sort_by(const std::vector<int64_t>& node, int64_t count) {
+    std::vector<int64_t> start(count + 1, 0), next;
+    for (int64_t i : node) ++start[i + 1];
     std::partial_sum(start.begin(), start.end(), start.begin());
-    for (int64_t i = 0; i < q; ++i) queries_[start[home_[i]]++] = i;
+    next = start;
+    for (size_t i = 0; i < node.size(); ++i) sequence_[next[node[i]]++] = int64_t(i);
+    return start;
   }
 
   void load(Block<S>& block, int64_t number) const {
-    std::vector<T> x(d_);
-    std::fill(block.x.begin(), block.x.end(), T(0));
     for (int l = 0; l < kLanes; ++l) {
       const int64_t place = number * kLanes + l;
       const bool used = place < problem_.q;
-      block.query[l] = used ? queries_[place] : -1;
+      block.query[l] = used ? sequence_[place] : -1;
       block.index[l] = 0;
       block.best[l] = used ? std::numeric_limits<double>::infinity() : -std::numeric_limits<double>::infinity();
       block.norm[l] = block.error[l] = block.reach[l] = 0;
       if (used) {
-        to_frame(problem_.queries + queries_[place] * d_, x.data());
-        for (int64_t k = 0; k < d_; ++k) block.x[k * kLanes + l] = x[k];
-        block.norm[l] = S::dot(x.data(), x.data(), d_);
+        const T* x = queries_.get() + block.query[l] * d_;
+        S::prefetch(problem_.queries + block.query[l] * d_, d_);
+        block.norm[l] = S::dot(x, x, d_);
         block.reach[l] = reach_ + std::sqrt(block.norm[l]);
         block.error[l] = rounding_error(d_, block.reach[l]);
       }
       block.tighten(l);
     }
+    across_lanes<S>(queries_.get(), block.query, d_, block.x.data());
   }
 
   void write(const Block<S>& block) const {
@@ -178,23 +183,29 @@ class Search {
     }
   }
 
+  int64_t index_of(int64_t row) const { return with_tree_ ? tree_.order[row] : row; }
+
+  void measure(Block<S>& block, int l, int64_t index) const {
+    const double squared =
+        S::exact(problem_.queries + block.query[l] * d_, problem_.points + index * d_, d_, double(frame_.scale));
+    if (!wins(squared, index, block.best[l], block.index[l])) return;
+    block.best[l] = squared;
+    block.index[l] = index;
+    block.tighten(l);
+  }
+
   void scan(Block<S>& block, int64_t begin, int64_t end) const {
     for (int64_t first = begin; first < end; first += kLeaf) {
       const int64_t n = std::min(kLeaf, end - first);
-      const int64_t count = S::scan(rows_.data() + first * d_, half_norms_.data() + first, n, d_, block.x.data(),
+      const int64_t count = S::scan(rows_.get() + first * d_, half_norms_.data() + first, n, d_, block.x.data(),
                                     block.threshold, block.error, block.hits.data());
+      int64_t left = 0;
       for (int64_t i = 0; i < count; ++i) {
-        const Hit<T>& hit = block.hits[i];
-        const int l = hit.lane;
-        if (hit.value > block.threshold[l]) continue;  // it has fallen since
-        const int64_t row = first + hit.row, index = with_tree_ ? tree_.order[row] : row;
-        const double squared =
-            S::exact(problem_.queries + block.query[l] * d_, problem_.points + index * d_, d_, double(frame_.scale));
-        if (!wins(squared, index, block.best[l], block.index[l])) continue;
-        block.best[l] = squared;
-        block.index[l] = index;
-        block.tighten(l);
+        if (block.hits[i].value > block.threshold[block.hits[i].lane]) continue;  // it has fallen since
+        block.hits[left++] = block.hits[i];
+        S::prefetch(problem_.points + index_of(first + block.hits[i].row) * d_, d_);
       }
+      for (int64_t i = 0; i < left; ++i) measure(block, block.hits[i].lane, index_of(first + block.hits[i].row));
       block.work += n;
     }
   }
@@ -232,22 +243,18 @@ class Search {
     }
   }
 
-  static bool wanted(const Block<S>& block, const T* bound) {
-    bool any = false;
-    for (int l = 0; l < kLanes; ++l) any |= bound[l] <= block.limit[l];
-    return any;
-  }
+  static bool wanted(const Block<S>& block, const T* bound) { return S::any_within(bound, block.limit); }
 
   // Of the balls [first, last) those that may hold a nearer point, the nearest first.
   void bound(Block<S>& block, const Balls<T>& balls, int64_t first, int64_t last, Bounds& out) const {
     out.values.resize(std::max<size_t>(out.values.size(), (last - first) * kLanes));
     out.candidates.clear();
-    S::bounds(balls.centers.data() + first * d_, balls.norms.data() + first, balls.radii.data() + first, last - first,
+    S::bounds(balls.centers.data() + first * d_, balls.half_norms.data() + first, balls.radii.data() + first, last - first,
               d_, block.x.data(), block.norm, block.error, out.values.data());
     block.work += last - first;
     for (int64_t node = first; node < last; ++node) {
       const T* values = out.values.data() + (node - first) * kLanes;
-      if (wanted(block, values)) out.candidates.push_back({node, std::accumulate(values, values + kLanes, T(0))});
+      if (wanted(block, values)) out.candidates.push_back({node, S::sum_lanes(values)});
     }
     std::sort(out.candidates.begin(), out.candidates.end(),
               [](const Candidate& a, const Candidate& b) { return a.nearness < b.nearness; });
@@ -315,10 +322,11 @@ class Search {
   const int64_t d_;
   bool with_tree_ = false;
   Tree<T> tree_;
-  std::vector<T> rows_, half_norms_;
+  std::unique_ptr<T[]> rows_, queries_;  // in the common frame; the points in the order of the tree
+  std::vector<T> half_norms_;
   T reach_ = 0;
   std::vector<int64_t> home_, home_cell_;  // the leaf, and the cell, that each query falls into
-  std::vector<int64_t> queries_;           // in the order of their leaves
+  std::vector<int64_t> sequence_;          // the queries in the order of their leaves
 };
 
 }  // namespace geospec::nearest

@@ -59,8 +59,12 @@ struct Simd {
     V low0 = acc[0][0], low1 = acc[0][1];
 #pragma GCC unroll 16
     for (int r = 1; r < R; ++r) low0 = min(low0, acc[r][0]), low1 = min(low1, acc[r][1]);
-    const V t0 = load(threshold), t1 = load(threshold + kWidth);
-    if (!(any_below<T>(low0, t0) | any_below<T>(low1, t1))) return 0;
+    V t0 = load(threshold), t1 = load(threshold + kWidth);
+    if (!(below<T>(low0, t0) | below<T>(low1, t1))) return 0;
+    // A row must come within both errors of the lowest to be the nearest.
+    t0 = min(t0, low0 + load(slack)), t1 = min(t1, low1 + load(slack + kWidth));
+    store(threshold, t0);
+    store(threshold + kWidth, t1);
     T values[R * kLanes];
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
@@ -68,15 +72,14 @@ struct Simd {
       store(values + r * kLanes + kWidth, acc[r][1]);
     }
     int64_t n = 0;
-    for (int r = 0; r < R; ++r)
-      for (int l = 0; l < kLanes; ++l) {
-        const T value = values[r * kLanes + l];
-        if (value > threshold[l]) continue;
-        hits[n++] = {value, l, first + r};
-        // A later row must come within both errors of this one to be the nearest.
-        const T lower = value + slack[l];
-        if (lower < threshold[l]) threshold[l] = lower;
+    for (int r = 0; r < R; ++r) {
+      const T* value = values + r * kLanes;
+      uint64_t lanes = below<T>(load(value), t0) | uint64_t(below<T>(load(value + kWidth), t1)) << kWidth;
+      for (; lanes; lanes &= lanes - 1) {
+        const int l = __builtin_ctzll(lanes);
+        hits[n++] = {value[l], l, first + r};
       }
+    }
     return n;
   }
 
@@ -94,30 +97,42 @@ struct Simd {
   }
 
   template <int R>
-  GEOSPEC_SIMD_TARGET static void bound_rows(const T* rows, const T* norms, const T* radii, int64_t d, const T* block,
-                                             const T* block_norms, const T* error, T* out) {
+  GEOSPEC_SIMD_TARGET static void bound_rows(const T* rows, const T* half_norms, const T* radii, int64_t d,
+                                             const T* block, const T* block_norms, const T* error, T* out) {
     V acc[R][2];
-    const T zeros[R] = {};
-    tile<R>(rows, d, block, zeros, acc);
+    tile<R>(rows, d, block, half_norms, acc);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 2
       for (int h = 0; h < 2; ++h) {
-        const V square = load(block_norms + h * kWidth) + norms[r] + T(2) * acc[r][h] - load(error + h * kWidth);
+        const V square = load(block_norms + h * kWidth) + T(2) * acc[r][h] - load(error + h * kWidth);
         store(out + r * kLanes + h * kWidth, root<T>(max(square, V{})) - radii[r]);
       }
   }
 
   // Lower bounds (n, kLanes) on the distance of each query of the block to what n balls hold.
-  GEOSPEC_SIMD_TARGET static void bounds(const T* rows, const T* norms, const T* radii, int64_t n, int64_t d,
+  GEOSPEC_SIMD_TARGET static void bounds(const T* rows, const T* half_norms, const T* radii, int64_t n, int64_t d,
                                          const T* block, const T* block_norms, const T* error, T* out) {
-    constexpr int kTile = kRows < 8 ? 4 : 8;
-    int64_t r = 0;
-    for (; r + kTile <= n; r += kTile)
-      bound_rows<kTile>(rows + r * d, norms + r, radii + r, d, block, block_norms, error, out + r * kLanes);
-    for (; r < n; ++r)
-      bound_rows<1>(rows + r * d, norms + r, radii + r, d, block, block_norms, error, out + r * kLanes);
+    if (n < 4) return bound_all<1>(rows, half_norms, radii, n, d, block, block_norms, error, out);
+    if (n < 8 || kRows < 8) return bound_all<4>(rows, half_norms, radii, n, d, block, block_norms, error, out);
+    bound_all<8>(rows, half_norms, radii, n, d, block, block_norms, error, out);
   }
+
+  template <int R>
+  GEOSPEC_SIMD_TARGET static void bound_all(const T* rows, const T* half_norms, const T* radii, int64_t n, int64_t d,
+                                            const T* block, const T* block_norms, const T* error, T* out) {
+    for (int64_t i = 0; i < n; i += R) {  // the last tile overlaps the one before, here and below
+      const int64_t r = i + R < n ? i : n - R;
+      bound_rows<R>(rows + r * d, half_norms + r, radii + r, d, block, block_norms, error, out + r * kLanes);
+    }
+  }
+
+  // Whether any lane's bound is within its limit.
+  GEOSPEC_SIMD_TARGET static bool any_within(const T* bound, const T* limit) {
+    return below<T>(load(bound), load(limit)) | below<T>(load(bound + kWidth), load(limit + kWidth));
+  }
+
+  GEOSPEC_SIMD_TARGET static T sum_lanes(const T* x) { return sum(load(x) + load(x + kWidth)); }
 
   template <int R>
   GEOSPEC_INLINE void nearest_rows(const T* rows, const T* half_norms, int64_t first, int64_t d, const T* block,
@@ -128,19 +143,29 @@ struct Simd {
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 2
       for (int h = 0; h < 2; ++h) {
-        const V number = V{} + T(first + r);
+        const V number = all(T(first + r));
         index[h] = acc[r][h] < best[h] ? number : index[h];
         best[h] = min(acc[r][h], best[h]);
       }
   }
 
+  template <int R>
+  GEOSPEC_INLINE void nearest_all(const T* rows, const T* half_norms, int64_t n, int64_t d, const T* block,
+                                  V (&best)[2], V (&index)[2]) {
+    for (int64_t r = 0; r < n; r += R)
+      nearest_rows<R>(rows, half_norms, r + R < n ? r : n - R, d, block, best, index);
+  }
+
   // The nearest of n rows to each query of the block, up to rounding; n below 2^24, so that T can count it.
   GEOSPEC_SIMD_TARGET static void nearest_row(const T* rows, const T* half_norms, int64_t n, int64_t d, const T* block,
                                               int64_t* out) {
-    V best[2] = {V{} + INFINITY, V{} + INFINITY}, index[2] = {};
-    int64_t r = 0;
-    for (; r + kRows <= n; r += kRows) nearest_rows<kRows>(rows, half_norms, r, d, block, best, index);
-    for (; r < n; ++r) nearest_rows<1>(rows, half_norms, r, d, block, best, index);
+    V best[2] = {all(INFINITY), all(INFINITY)}, index[2] = {};
+    if (n < 4)
+      nearest_all<1>(rows, half_norms, n, d, block, best, index);
+    else if (n < kRows)
+      nearest_all<4>(rows, half_norms, n, d, block, best, index);
+    else
+      nearest_all<kRows>(rows, half_norms, n, d, block, best, index);
     T numbers[kLanes];
     store(numbers, index[0]);
     store(numbers + kWidth, index[1]);
@@ -161,6 +186,11 @@ struct Simd {
     for (int64_t k = 0; k < d; ++k) y[k] += s * x[k];
   }
 
+  // out = (x - center) scale
+  GEOSPEC_SIMD_TARGET static void to_frame(const T* x, const T* center, T scale, T* out, int64_t d) {
+    for (int64_t k = 0; k < d; ++k) out[k] = (x[k] - center[k]) * scale;
+  }
+
   // |a - b|^2
   GEOSPEC_SIMD_TARGET static T square_difference(const T* a, const T* b, int64_t d) {
     V s = V{};
@@ -172,6 +202,10 @@ struct Simd {
     T total = sum(s);
     for (; k < d; ++k) total += (a[k] - b[k]) * (a[k] - b[k]);
     return total;
+  }
+
+  static void prefetch(const T* x, int64_t d) {
+    for (int64_t k = 0; k < d; k += 64 / int64_t(sizeof(T))) __builtin_prefetch(x + k);
   }
 
   GEOSPEC_SIMD_TARGET static double exact(const T* a, const T* b, int64_t d, double scale) {
