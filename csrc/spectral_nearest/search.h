@@ -46,7 +46,7 @@ struct Block {
   std::vector<Hit<T>> hits;
   int64_t query[kLanes] = {}, index[kLanes] = {};  // query -1: an empty lane, whose best of -infinity nothing beats
   double best[kLanes] = {};                        // squared distance in the common frame
-  T norm[kLanes] = {}, error[kLanes] = {}, reach[kLanes] = {}, threshold[kLanes] = {}, limit[kLanes] = {};
+  T norm[kLanes] = {}, guide_norm[kLanes] = {}, error[kLanes] = {}, reach[kLanes] = {}, threshold[kLanes] = {}, limit[kLanes] = {};
   int64_t work = 0;  // rows compared, of points and of nodes
 
   explicit Block(int64_t d) : x(d * kLanes), hits(kLeaf * kLanes) {}
@@ -121,7 +121,7 @@ class Search {
     const int64_t q = problem_.q;
     sequence_.resize(q);
     if (!with_tree_) return std::iota(sequence_.begin(), sequence_.end(), int64_t(0));
-    assign<S>(queries_.get(), q, 1, d_, tree_.cells, parallel_, home_cell_);
+    assign<S>(queries_.get(), d_, q, 1, tree_.guides, tree_.cells, parallel_, home_cell_);
     const std::vector<int64_t> cell_begin = sort_by(home_cell_, tree_.cells.count);
     home_.resize(q);
     parallel_(0, tree_.cells.count, grain(4 * d_ * (q / tree_.cells.count + 1)), [&](int64_t begin, int64_t end) {
@@ -136,7 +136,7 @@ class Search {
         for (int64_t first = cell_begin[cell]; first < cell_begin[cell + 1]; first += kLanes) {
           const int64_t used = std::min<int64_t>(kLanes, cell_begin[cell + 1] - first);
           for (int l = 0; l < kLanes; ++l) numbers[l] = l < used ? sequence_[first + l] : -1;
-          nearest_landmark<S>(queries_.get(), numbers, d_, tree_.leaves.centers.data() + leaf * d_,
+          nearest_landmark<S>(queries_.get(), d_, numbers, d_, tree_.leaves.centers.data() + leaf * d_,
                               tree_.leaves.half_norms.data() + leaf, count, block.data(), nearest);
           for (int l = 0; l < used; ++l) home_[numbers[l]] = leaf + nearest[l];
         }
@@ -162,17 +162,18 @@ class Search {
       block.query[l] = used ? sequence_[place] : -1;
       block.index[l] = 0;
       block.best[l] = used ? std::numeric_limits<double>::infinity() : -std::numeric_limits<double>::infinity();
-      block.norm[l] = block.error[l] = block.reach[l] = 0;
+      block.norm[l] = block.guide_norm[l] = block.error[l] = block.reach[l] = 0;
       if (used) {
         const T* x = queries_.get() + block.query[l] * d_;
         S::prefetch(problem_.queries + block.query[l] * d_, d_);
         block.norm[l] = S::dot(x, x, d_);
+        if (with_tree_) block.guide_norm[l] = S::dot(x, x, tree_.guides);
         block.reach[l] = reach_ + std::sqrt(block.norm[l]);
         block.error[l] = rounding_error(d_, block.reach[l]);
       }
       block.tighten(l);
     }
-    across_lanes<S>(queries_.get(), block.query, d_, block.x.data());
+    across_lanes<S>(queries_.get(), d_, block.query, d_, block.x.data());
   }
 
   void write(const Block<S>& block) const {
@@ -230,12 +231,12 @@ class Search {
       seen.push_back(leaf);
       scan(block, tree_.leaf_begin[leaf], tree_.leaf_begin[leaf + 1]);
     }
-    bound(block, tree_.cells, 0, tree_.cells.count, cells);
+    bound(block, tree_.cells, tree_.guides, block.guide_norm, 0, tree_.cells.count, cells);
     bound_by_bisectors(block, cells);
     for (const Candidate& cell : cells.candidates) {
       if (!wanted(block, cells.values.data() + cell.node * kLanes)) continue;
       const int64_t first = tree_.cell_leaves[cell.node];
-      bound(block, tree_.leaves, first, tree_.cell_leaves[cell.node + 1], leaves);
+      bound(block, tree_.leaves, d_, block.norm, first, tree_.cell_leaves[cell.node + 1], leaves);
       for (const Candidate& leaf : leaves.candidates)
         if (wanted(block, leaves.values.data() + (leaf.node - first) * kLanes) &&
             std::find(seen.begin(), seen.end(), leaf.node) == seen.end())
@@ -246,11 +247,12 @@ class Search {
   static bool wanted(const Block<S>& block, const T* bound) { return S::any_within(bound, block.limit); }
 
   // Of the balls [first, last) those that may hold a nearer point, the nearest first.
-  void bound(Block<S>& block, const Balls<T>& balls, int64_t first, int64_t last, Bounds& out) const {
+  void bound(Block<S>& block, const Balls<T>& balls, int64_t d, const T* norms, int64_t first, int64_t last,
+             Bounds& out) const {
     out.values.resize(std::max<size_t>(out.values.size(), (last - first) * kLanes));
     out.candidates.clear();
-    S::bounds(balls.centers.data() + first * d_, balls.half_norms.data() + first, balls.radii.data() + first, last - first,
-              d_, block.x.data(), block.norm, block.error, out.values.data());
+    S::bounds(balls.centers.data() + first * d, balls.half_norms.data() + first, balls.radii.data() + first,
+              last - first, d, block.x.data(), norms, block.error, out.values.data());
     block.work += last - first;
     for (int64_t node = first; node < last; ++node) {
       const T* values = out.values.data() + (node - first) * kLanes;
