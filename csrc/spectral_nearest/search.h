@@ -167,7 +167,7 @@ class Search {
         const T* x = queries_.get() + block.query[l] * d_;
         S::prefetch(problem_.queries + block.query[l] * d_, d_);
         block.norm[l] = S::dot(x, x, d_);
-        if (with_tree_) block.guide_norm[l] = S::dot(x, x, tree_.guides);
+        block.guide_norm[l] = with_tree_ && tree_.guides < d_ ? S::dot(x, x, tree_.guides) : block.norm[l];
         block.reach[l] = reach_ + std::sqrt(block.norm[l]);
         block.error[l] = rounding_error(d_, block.reach[l]);
       }
@@ -218,7 +218,7 @@ class Search {
 
   // Room for the bounds of one block on nodes of one level.
   struct Bounds {
-    std::vector<T> values;  // (nodes, kLanes)
+    std::vector<T> values, nearness;  // (nodes, kLanes), (nodes)
     std::vector<Candidate> candidates;
   };
 
@@ -254,10 +254,11 @@ class Search {
     S::bounds(balls.centers.data() + first * d, balls.half_norms.data() + first, balls.radii.data() + first,
               last - first, d, block.x.data(), norms, block.error, out.values.data());
     block.work += last - first;
-    for (int64_t node = first; node < last; ++node) {
-      const T* values = out.values.data() + (node - first) * kLanes;
-      if (wanted(block, values)) out.candidates.push_back({node, S::sum_lanes(values)});
-    }
+    out.nearness.resize(std::max<size_t>(out.nearness.size(), last - first));
+    S::nearness(out.values.data(), last - first, block.limit, out.nearness.data());
+    for (int64_t node = first; node < last; ++node)
+      if (out.nearness[node - first] < std::numeric_limits<T>::infinity())
+        out.candidates.push_back({node, out.nearness[node - first]});
     std::sort(out.candidates.begin(), out.candidates.end(),
               [](const Candidate& a, const Candidate& b) { return a.nearness < b.nearness; });
   }
@@ -266,20 +267,17 @@ class Search {
   // at (|q - c_j|^2 - |q - c_i|^2) / (2 |c_j - c_i|) from the query. This tells where balls overlap: for a query
   // on top of a point it leaves hardly more than the query's own cell.
   void bound_by_bisectors(const Block<S>& block, Bounds& cells) const {
-    T own[kLanes];
+    T own[kLanes], planes[kLanes];
+    const T* from[kLanes];
     for (int l = 0; l < kLanes; ++l) {
       const int64_t i = block.query[l] < 0 ? 0 : home_cell_[block.query[l]];
       const T distance = cells.values[i * kLanes + l] + tree_.cells.radii[i];
       own[l] = distance * distance + 16 * block.error[l];  // of both distances, and of the choice of the cell
+      from[l] = tree_.bisectors.data() + i * tree_.cells.count;
     }
     for (const Candidate& cell : cells.candidates) {
-      T* values = cells.values.data() + cell.node * kLanes;
-      for (int l = 0; l < kLanes; ++l) {
-        const int64_t i = block.query[l] < 0 ? 0 : home_cell_[block.query[l]];
-        const T distance = values[l] + tree_.cells.radii[cell.node];
-        const T beyond = (distance * distance - own[l]) * tree_.bisectors[i * tree_.cells.count + cell.node];
-        values[l] = std::max(values[l], beyond);
-      }
+      for (int l = 0; l < kLanes; ++l) planes[l] = from[l][cell.node];
+      S::raise(cells.values.data() + cell.node * kLanes, tree_.cells.radii[cell.node], own, planes);
     }
   }
 

@@ -132,7 +132,23 @@ struct Simd {
     return below<T>(load(bound), load(limit)) | below<T>(load(bound + kWidth), load(limit + kWidth));
   }
 
-  GEOSPEC_SIMD_TARGET static T sum_lanes(const T* x) { return sum(load(x) + load(x + kWidth)); }
+  // For each of n nodes the sum of its bounds over the lanes, or infinity where none is within its limit.
+  GEOSPEC_SIMD_TARGET static void nearness(const T* bounds, int64_t n, const T* limit, T* out) {
+    const V limit0 = load(limit), limit1 = load(limit + kWidth);
+    for (int64_t i = 0; i < n; ++i) {
+      const V b0 = load(bounds + i * kLanes), b1 = load(bounds + i * kLanes + kWidth);
+      out[i] = below<T>(b0, limit0) | below<T>(b1, limit1) ? sum(b0 + b1) : INFINITY;
+    }
+  }
+
+  // Raises the bounds of a node to its distances beyond the planes (see bound_by_bisectors).
+  GEOSPEC_SIMD_TARGET static void raise(T* bound, T radius, const T* own, const T* planes) {
+#pragma GCC unroll 2
+    for (int h = 0; h < kLanes; h += kWidth) {
+      const V value = load(bound + h), distance = value + radius;
+      store(bound + h, max(value, (distance * distance - load(own + h)) * load(planes + h)));
+    }
+  }
 
   template <int R>
   GEOSPEC_INLINE void nearest_rows(const T* rows, const T* half_norms, int64_t first, int64_t d, const T* block,
