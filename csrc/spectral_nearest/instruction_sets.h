@@ -64,6 +64,11 @@ namespace avx512 {
 GEOSPEC_WIDE(GEOSPEC_AVX512, float, __m512, _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ), GEOSPEC_ROOT16)
 GEOSPEC_WIDE(GEOSPEC_AVX512, double, __m512d, _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ), GEOSPEC_ROOT8)
 }  // namespace avx512
+#define GEOSPEC_VNNI "avx512vnni," GEOSPEC_AVX512
+namespace vnni {
+GEOSPEC_WIDE(GEOSPEC_VNNI, float, __m512, _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ), GEOSPEC_ROOT16)
+GEOSPEC_WIDE(GEOSPEC_VNNI, double, __m512d, _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ), GEOSPEC_ROOT8)
+}  // namespace vnni
 #undef GEOSPEC_WIDE
 #endif
 
@@ -87,6 +92,14 @@ GEOSPEC_WIDE(GEOSPEC_AVX512, double, __m512d, _mm512_cmp_pd_mask(a, b, _CMP_LE_O
 #define GEOSPEC_SIMD_BYTES 64
 #define GEOSPEC_SIMD_ROWS 12
 #include "spectral_nearest/simd.h"
+
+#define GEOSPEC_SIMD vnni
+#define GEOSPEC_SIMD_TARGET __attribute__((target(GEOSPEC_VNNI)))
+#define GEOSPEC_SIMD_BYTES 64
+#define GEOSPEC_SIMD_ROWS 12
+#define GEOSPEC_SIMD_DOT4(sum, points, queries) \
+  (I) _mm512_dpbusd_epi32((__m512i)(sum), (__m512i)(points), (__m512i)(queries))
+#include "spectral_nearest/simd.h"
 #endif
 
 namespace geospec::nearest {
@@ -96,8 +109,10 @@ template <class T, class F>
 auto dispatch_simd(const F& f) {
 #ifdef GEOSPEC_X86
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512bw"))
+      __builtin_cpu_supports("avx512bw")) {
+    if (__builtin_cpu_supports("avx512vnni")) return f(static_cast<vnni::Simd<T>*>(nullptr));
     return f(static_cast<avx512::Simd<T>*>(nullptr));
+  }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return f(static_cast<avx2::Simd<T>*>(nullptr));
 #endif
   return f(static_cast<portable::Simd<T>*>(nullptr));

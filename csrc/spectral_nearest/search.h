@@ -20,6 +20,10 @@ constexpr int64_t kSmall = 512;           // fewer points than this are never wo
 constexpr int64_t kPayback = 4;           // queries for each cell that repay building a tree
 constexpr int64_t kTrials = 8;            // blocks of queries that "auto" tries on the tree
 constexpr double kTreeShare = 0.8;        // of the work of brute force: a tree that needs more is left
+constexpr double kCoarseSpeed = 3;        // of brute force in bytes, against floats
+constexpr int64_t kCoarseHits = 64;       // one pair in so many may pass the filter in bytes; beyond, it does not pay
+constexpr int64_t kCoarseStart = 8192;    // pairs a query may spend on finding a bound
+constexpr int64_t kCoarseMost = 1 << 14;  // coordinates whose products in bytes add up within 32 bits
 constexpr int64_t kPanelBytes = 1 << 18;  // of points, and of queries: both stay in the second-level cache
 
 // Coordinates relative to a common centre, times a power of two.
@@ -38,6 +42,14 @@ struct Problem {
   T* distances;
 };
 
+// The points in bytes: about unit * (byte - 128), off by at most `error` in Euclidean norm.
+template <class T>
+struct CoarsePoints {
+  std::unique_ptr<uint8_t[]> rows;  // (p, bytes)
+  int64_t bytes = 0;
+  T unit = 0, error = 0;
+};
+
 template <class S>
 struct Block {
   using T = typename S::Scalar;
@@ -46,14 +58,20 @@ struct Block {
   std::vector<Hit<T>> hits;
   int64_t query[kLanes] = {}, index[kLanes] = {};  // query -1: an empty lane, whose best of -infinity nothing beats
   double best[kLanes] = {};                        // squared distance in the common frame
-  T norm[kLanes] = {}, guide_norm[kLanes] = {}, error[kLanes] = {}, reach[kLanes] = {}, threshold[kLanes] = {}, limit[kLanes] = {};
+  std::vector<int8_t> bytes;                       // (d / 4, kLanes, 4): queries in bytes, in units of their own
+  int32_t start[kLanes] = {};                      // what makes up for the 128 that the bytes of points are too large
+  T unit[kLanes] = {}, margin[kLanes] = {}, slack[kLanes] = {};  // margin: bound on the error of the filter in bytes
+  int64_t passed = 0;
+  bool coarse = false;
+  T norm[kLanes] = {}, guide_norm[kLanes] = {}, error[kLanes] = {}, reach[kLanes] = {}, threshold[kLanes] = {},
+    limit[kLanes] = {};
   int64_t work = 0;  // rows compared, of points and of nodes
 
   explicit Block(int64_t d) : x(d * kLanes), hits(kLeaf * kLanes) {}
 
   // What the comparison in T must reach: value <= threshold for a point, bound <= limit for a node.
   void tighten(int l) {
-    threshold[l] = T(0.5 * (best[l] - double(norm[l])) + 0.5 * double(error[l]));
+    threshold[l] = T(0.5 * (best[l] - double(norm[l])) + 0.5 * double(error[l])) + margin[l];
     limit[l] = T(std::sqrt(std::max(best[l], 0.0))) + rounding_error(0, T(1)) * reach[l];
     if (query[l] < 0) limit[l] = -std::numeric_limits<T>::infinity();
   }
@@ -81,7 +99,7 @@ class Search {
     const int64_t step = std::max<int64_t>(1, blocks / kTrials);
     for (int64_t b : all) (b % step == step / 2 ? trial : rest).push_back(b);
     const double share = double(by_tree(trial)) / (double(trial.size()) * double(problem_.p));
-    if (share < kTreeShare)
+    if (share < (S::kCoarse ? kTreeShare / kCoarseSpeed : kTreeShare))
       by_tree(rest);
     else
       by_brute_force(rest);
@@ -112,7 +130,8 @@ class Search {
 
   void to_frame(const T* x, int64_t n, T* out) const {
     parallel_(0, n, grain(d_), [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) S::to_frame(x + i * d_, frame_.center.data(), frame_.scale, out + i * d_, d_);
+      for (int64_t i = begin; i < end; ++i)
+        S::to_frame(x + i * d_, frame_.center.data(), frame_.scale, out + i * d_, d_);
     });
   }
 
@@ -162,7 +181,7 @@ class Search {
       block.query[l] = used ? sequence_[place] : -1;
       block.index[l] = 0;
       block.best[l] = used ? std::numeric_limits<double>::infinity() : -std::numeric_limits<double>::infinity();
-      block.norm[l] = block.guide_norm[l] = block.error[l] = block.reach[l] = 0;
+      block.margin[l] = block.norm[l] = block.guide_norm[l] = block.error[l] = block.reach[l] = 0;
       if (used) {
         const T* x = queries_.get() + block.query[l] * d_;
         S::prefetch(problem_.queries + block.query[l] * d_, d_);
@@ -170,9 +189,12 @@ class Search {
         block.guide_norm[l] = with_tree_ && tree_.guides < d_ ? S::dot(x, x, tree_.guides) : block.norm[l];
         block.reach[l] = reach_ + std::sqrt(block.norm[l]);
         block.error[l] = rounding_error(d_, block.reach[l]);
+        block.slack[l] = block.error[l];
       }
       block.tighten(l);
     }
+    block.coarse = false;
+    block.passed = 0;
     across_lanes<S>(queries_.get(), d_, block.query, d_, block.x.data());
   }
 
@@ -182,6 +204,12 @@ class Search {
       problem_.indices[block.query[l]] = block.index[l];
       problem_.distances[block.query[l]] = T(std::sqrt(block.best[l]) / double(frame_.scale));
     }
+  }
+
+  // The filter in floats for what passed the one in bytes.
+  bool passes(const Block<S>& block, int l, int64_t row) const {
+    const T product = S::dot(queries_.get() + block.query[l] * d_, rows_.get() + row * d_, d_);
+    return half_norms_[row] - product <= block.threshold[l] - block.margin[l] + block.error[l];
   }
 
   int64_t index_of(int64_t row) const { return with_tree_ ? tree_.order[row] : row; }
@@ -198,16 +226,93 @@ class Search {
   void scan(Block<S>& block, int64_t begin, int64_t end) const {
     for (int64_t first = begin; first < end; first += kLeaf) {
       const int64_t n = std::min(kLeaf, end - first);
-      const int64_t count = S::scan(rows_.get() + first * d_, half_norms_.data() + first, n, d_, block.x.data(),
-                                    block.threshold, block.error, block.hits.data());
+      const int64_t count = compare(block, first, n);
       int64_t left = 0;
       for (int64_t i = 0; i < count; ++i) {
         if (block.hits[i].value > block.threshold[block.hits[i].lane]) continue;  // it has fallen since
         block.hits[left++] = block.hits[i];
         S::prefetch(problem_.points + index_of(first + block.hits[i].row) * d_, d_);
       }
-      for (int64_t i = 0; i < left; ++i) measure(block, block.hits[i].lane, index_of(first + block.hits[i].row));
+      for (int64_t i = 0; i < left; ++i) {
+        const int64_t row = first + block.hits[i].row;
+        if (!block.coarse || passes(block, block.hits[i].lane, row)) measure(block, block.hits[i].lane, index_of(row));
+      }
       block.work += n;
+      block.passed += count;
+    }
+  }
+
+  int64_t compare(Block<S>& block, int64_t first, int64_t n) const {
+    if constexpr (S::kCoarse)
+      if (block.coarse)
+        return S::scan_coarse(coarse_.rows.get() + first * coarse_.bytes, half_norms_.data() + first, n, coarse_.bytes,
+                              block.bytes.data(), block.start, block.unit, block.threshold, block.slack,
+                              block.hits.data());
+    return S::scan(rows_.get() + first * d_, half_norms_.data() + first, n, d_, block.x.data(), block.threshold,
+                   block.slack, block.hits.data());
+  }
+
+  // A quarter of the reading and multiplying finds nearly all points that are too far: coordinates rounded to
+  // bytes. By Cauchy-Schwarz p.q is off by no more than |p - p'| |q| + |p'| |q - q'|, which widens the threshold.
+  void coarsen_points() {
+    if constexpr (S::kCoarse) {
+      if (d_ > kCoarseMost) return;
+      const int64_t p = problem_.p;
+      std::vector<T> squares(p);  // at first the greatest coordinate of each
+      parallel_(0, p, grain(d_), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) squares[i] = S::greatest(rows_.get() + i * d_, d_);
+      });
+      const T greatest = *std::max_element(squares.begin(), squares.end());
+      coarse_.bytes = (d_ + 3) / 4 * 4;
+      coarse_.unit = greatest > 0 ? greatest / 127 : T(1);
+      coarse_.rows = std::make_unique_for_overwrite<uint8_t[]>(p * coarse_.bytes);
+      parallel_(0, p, grain(d_), [&](int64_t begin, int64_t end) {
+        std::vector<int8_t> bytes(coarse_.bytes);
+        for (int64_t i = begin; i < end; ++i) {
+          squares[i] = S::coarsen(rows_.get() + i * d_, coarse_.unit, d_, bytes.data());
+          for (int64_t k = 0; k < coarse_.bytes; ++k) coarse_.rows[i * coarse_.bytes + k] = uint8_t(bytes[k] + 128);
+        }
+      });
+      coarse_.error = root_above(*std::max_element(squares.begin(), squares.end()));
+    }
+  }
+
+  // An upper bound on the norm whose square was summed in T from differences of coordinates within 1.
+  T root_above(T square) const {
+    return (std::sqrt(square) + rounding_error(d_, T(1))) * (1 + rounding_error(d_, T(1)));
+  }
+
+  void coarsen_queries(Block<S>& block) const {
+    if constexpr (S::kCoarse) {
+      if (!coarse_.rows) return;
+      block.coarse = true;
+      block.bytes.assign(coarse_.bytes * kLanes, 0);
+      std::vector<int8_t> bytes(coarse_.bytes);
+      for (int l = 0; l < kLanes && block.query[l] >= 0; ++l) {
+        const T* x = queries_.get() + block.query[l] * d_;
+        const T greatest = S::greatest(x, d_), unit = greatest > 0 ? greatest / 127 : T(1);
+        const T off = root_above(S::coarsen(x, unit, d_, bytes.data()));
+        int32_t sum = 0;
+        for (int64_t k = 0; k < coarse_.bytes; ++k) {
+          block.bytes[(k / 4 * kLanes + l) * 4 + k % 4] = bytes[k];
+          sum += bytes[k];
+        }
+        block.start[l] = -128 * sum;
+        block.unit[l] = unit * coarse_.unit;
+        block.margin[l] = coarse_.error * std::sqrt(block.norm[l]) + (reach_ + coarse_.error) * off + block.error[l];
+        block.slack[l] = 2 * block.margin[l];
+        block.tighten(l);
+      }
+    }
+  }
+
+  // Back to floats, where too many pairs pass the filter in bytes.
+  static void refine(Block<S>& block) {
+    block.coarse = false;
+    for (int l = 0; l < kLanes && block.query[l] >= 0; ++l) {
+      block.margin[l] = 0;
+      block.slack[l] = block.error[l];
+      block.tighten(l);
     }
   }
 
@@ -222,8 +327,8 @@ class Search {
     std::vector<Candidate> candidates;
   };
 
-  // Leaves first where the queries fall; then the cells and their leaves, the nearer first.
-  void descend(Block<S>& block, Bounds& cells, Bounds& leaves) const {
+  // Scans the leaves that the queries fall into, which gives them a near point to begin with.
+  std::vector<int64_t> start_at_home(Block<S>& block) const {
     std::vector<int64_t> seen;
     for (int l = 0; l < kLanes && block.query[l] >= 0; ++l) {
       const int64_t leaf = home_[block.query[l]];
@@ -231,6 +336,12 @@ class Search {
       seen.push_back(leaf);
       scan(block, tree_.leaf_begin[leaf], tree_.leaf_begin[leaf + 1]);
     }
+    return seen;
+  }
+
+  // Leaves first where the queries fall; then the cells and their leaves, the nearer first.
+  void descend(Block<S>& block, Bounds& cells, Bounds& leaves) const {
+    const std::vector<int64_t> seen = start_at_home(block);
     bound(block, tree_.cells, tree_.guides, block.guide_norm, 0, tree_.cells.count, cells);
     bound_by_bisectors(block, cells);
     for (const Candidate& cell : cells.candidates) {
@@ -299,7 +410,8 @@ class Search {
     return work;
   }
 
-  void by_brute_force(const std::vector<int64_t>& numbers) const {
+  void by_brute_force(const std::vector<int64_t>& numbers) {
+    coarsen_points();
     const int64_t count = numbers.size(), row_bytes = d_ * int64_t(sizeof(T));
     const int64_t group = std::clamp<int64_t>(kPanelBytes / (kLanes * row_bytes), 1, 16);
     const int64_t panel = std::max(kLeaf, kPanelBytes / row_bytes / kLeaf * kLeaf);
@@ -308,9 +420,17 @@ class Search {
       std::vector<Block<S>> blocks(group, Block<S>(d_));
       for (int64_t begin = group * next++; begin < count; begin = group * next++) {
         const int64_t n = std::min(group, count - begin);
-        for (int64_t i = 0; i < n; ++i) load(blocks[i], numbers[begin + i]);
+        for (int64_t i = 0; i < n; ++i) {
+          load(blocks[i], numbers[begin + i]);
+          if (with_tree_) start_at_home(blocks[i]);
+          coarsen_queries(blocks[i]);
+        }
         for (int64_t first = 0; first < problem_.p; first += panel)
-          for (int64_t i = 0; i < n; ++i) scan(blocks[i], first, std::min(problem_.p, first + panel));
+          for (int64_t i = 0; i < n; ++i) {
+            scan(blocks[i], first, std::min(problem_.p, first + panel));
+            if (blocks[i].coarse && blocks[i].passed * kCoarseHits > (first + panel + kCoarseStart) * kLanes)
+              refine(blocks[i]);
+          }
         for (int64_t i = 0; i < n; ++i) write(blocks[i]);
       }
     });
@@ -323,6 +443,7 @@ class Search {
   bool with_tree_ = false;
   Tree<T> tree_;
   std::unique_ptr<T[]> rows_, queries_;  // in the common frame; the points in the order of the tree
+  CoarsePoints<T> coarse_;
   std::vector<T> half_norms_;
   T reach_ = 0;
   std::vector<int64_t> home_, home_cell_;  // the leaf, and the cell, that each query falls into

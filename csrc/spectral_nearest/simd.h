@@ -2,7 +2,8 @@
 //   GEOSPEC_SIMD         name of the namespace,
 //   GEOSPEC_SIMD_TARGET  the attribute that lets the compiler use it,
 //   GEOSPEC_SIMD_BYTES   bytes of one register,
-//   GEOSPEC_SIMD_ROWS    points held against one block of queries in registers.
+//   GEOSPEC_SIMD_ROWS    points held against one block of queries in registers,
+//   GEOSPEC_SIMD_DOT4    where there is one, the instruction that adds four products of bytes to each lane.
 // Queries lie across the lanes: a block is an array [d][kLanes], so each query keeps its own running best
 // without a reduction, and points are read as they lie in memory, one coordinate at a time.
 // Only loops over plain memory stand here: a function of the standard library instantiated under a wider
@@ -51,17 +52,14 @@ struct Simd {
     }
   }
 
+  // Writes each (row, lane) of a tile of values that is at most threshold[lane], which falls to the lowest + slack.
   template <int R>
-  GEOSPEC_SIMD_TARGET static int64_t scan_rows(const T* rows, const T* half_norms, int64_t first, int64_t d,
-                                               const T* block, T* threshold, const T* slack, Hit<T>* hits) {
-    V acc[R][2];
-    tile<R>(rows + first * d, d, block, half_norms + first, acc);
+  GEOSPEC_INLINE int64_t extract(const V (&acc)[R][2], int64_t first, T* threshold, const T* slack, Hit<T>* hits) {
     V low0 = acc[0][0], low1 = acc[0][1];
 #pragma GCC unroll 16
     for (int r = 1; r < R; ++r) low0 = min(low0, acc[r][0]), low1 = min(low1, acc[r][1]);
     V t0 = load(threshold), t1 = load(threshold + kWidth);
     if (!(below<T>(low0, t0) | below<T>(low1, t1))) return 0;
-    // A row must come within both errors of the lowest to be the nearest.
     t0 = min(t0, low0 + load(slack)), t1 = min(t1, low1 + load(slack + kWidth));
     store(threshold, t0);
     store(threshold + kWidth, t1);
@@ -83,6 +81,14 @@ struct Simd {
     return n;
   }
 
+  template <int R>
+  GEOSPEC_SIMD_TARGET static int64_t scan_rows(const T* rows, const T* half_norms, int64_t first, int64_t d,
+                                               const T* block, T* threshold, const T* slack, Hit<T>* hits) {
+    V acc[R][2];
+    tile<R>(rows + first * d, d, block, half_norms + first, acc);
+    return extract<R>(acc, first, threshold, slack, hits);  // the nearest is within both errors of the lowest
+  }
+
   // Compares n rows with the block: value = |p|^2 / 2 - p.q. Writes each (row, lane) whose value is at most
   // threshold[lane], which falls as lower values appear, and returns how many; room for n * kLanes is needed.
   GEOSPEC_SIMD_TARGET static int64_t scan(const T* rows, const T* half_norms, int64_t n, int64_t d, const T* block,
@@ -95,6 +101,86 @@ struct Simd {
           scan_rows<kRows>(rows, half_norms, r + kRows < n ? r : n - kRows, d, block, threshold, slack, hits + count);
     return count;
   }
+
+#ifdef GEOSPEC_SIMD_DOT4
+  static constexpr bool kCoarse = sizeof(T) == 4;
+  typedef int32_t I __attribute__((vector_size(GEOSPEC_SIMD_BYTES)));
+  typedef int8_t B __attribute__((vector_size(GEOSPEC_SIMD_BYTES / 4), aligned(1), may_alias));
+
+  // The size of the largest coordinate.
+  GEOSPEC_SIMD_TARGET static T greatest(const T* x, int64_t d) {
+    T most = 0;
+    for (int64_t k = 0; k < d; ++k) {
+      const T size = x[k] < 0 ? -x[k] : x[k];
+      most = size > most ? size : most;
+    }
+    return most;
+  }
+
+  // Rounds x / unit (at most 127 in size) to bytes, zeros up to the next multiple of four; the squared error.
+  GEOSPEC_SIMD_TARGET static T coarsen(const T* x, T unit, int64_t d, int8_t* out) {
+    V squares = V{};
+    for (int64_t k = 0; k < d; k += kWidth) {
+      const int64_t n = d - k < kWidth ? d - k : kWidth, bytes = (n + 3) / 4 * 4;
+      T padded[kWidth] = {};
+      __builtin_memcpy(padded, x + k, n * sizeof(T));
+      const V v = load(padded), scaled = v / unit;
+      const I rounded = __builtin_convertvector(scaled + (scaled < V{} ? all(T(-0.5)) : all(T(0.5))), I);
+      const V off = v - __builtin_convertvector(rounded, V) * unit;
+      squares += off * off;
+      const B small = __builtin_convertvector(rounded, B);
+      __builtin_memcpy(out + k, &small, bytes);
+    }
+    return sum(squares);
+  }
+
+  typedef int32_t J __attribute__((vector_size(GEOSPEC_SIMD_BYTES), aligned(1), may_alias));
+  GEOSPEC_INLINE I four(const void* p) { return *static_cast<const J*>(p); }
+
+  // As scan_rows, with coordinates in bytes: those of the points 128 too large, which `start` takes off.
+  template <int R>
+  GEOSPEC_SIMD_TARGET static int64_t scan_bytes(const uint8_t* rows, const T* half_norms, int64_t first, int64_t bytes,
+                                                const int8_t* block, const int32_t* start, const T* unit, T* threshold,
+                                                const T* slack, Hit<T>* hits) {
+    I sums[R][2];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) sums[r][0] = four(start), sums[r][1] = four(start + kWidth);
+    rows += first * bytes;
+    for (int64_t k = 0; k < bytes; k += 4) {
+      const I q0 = four(block + k * kLanes), q1 = four(block + k * kLanes + 4 * kWidth);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        int32_t point;
+        __builtin_memcpy(&point, rows + r * bytes + k, 4);
+        const I x = I{} + point;
+        sums[r][0] = GEOSPEC_SIMD_DOT4(sums[r][0], x, q0);
+        sums[r][1] = GEOSPEC_SIMD_DOT4(sums[r][1], x, q1);
+      }
+    }
+    V acc[R][2];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 2
+      for (int h = 0; h < 2; ++h)
+        acc[r][h] = all(half_norms[first + r]) - __builtin_convertvector(sums[r][h], V) * load(unit + h * kWidth);
+    return extract<R>(acc, first, threshold, slack, hits);
+  }
+
+  GEOSPEC_SIMD_TARGET static int64_t scan_coarse(const uint8_t* rows, const T* half_norms, int64_t n, int64_t bytes,
+                                                 const int8_t* block, const int32_t* start, const T* unit, T* threshold,
+                                                 const T* slack, Hit<T>* hits) {
+    int64_t count = 0;
+    const int64_t whole = n < kRows ? 0 : n;
+    for (int64_t r = 0; r < whole; r += kRows)
+      count += scan_bytes<kRows>(rows, half_norms, r + kRows < n ? r : n - kRows, bytes, block, start, unit, threshold,
+                                 slack, hits + count);
+    for (int64_t r = whole; r < n; ++r)
+      count += scan_bytes<1>(rows, half_norms, r, bytes, block, start, unit, threshold, slack, hits + count);
+    return count;
+  }
+#else
+  static constexpr bool kCoarse = false;
+#endif
 
   template <int R>
   GEOSPEC_SIMD_TARGET static void bound_rows(const T* rows, const T* half_norms, const T* radii, int64_t d,
@@ -168,8 +254,7 @@ struct Simd {
   template <int R>
   GEOSPEC_INLINE void nearest_all(const T* rows, const T* half_norms, int64_t n, int64_t d, const T* block,
                                   V (&best)[2], V (&index)[2]) {
-    for (int64_t r = 0; r < n; r += R)
-      nearest_rows<R>(rows, half_norms, r + R < n ? r : n - R, d, block, best, index);
+    for (int64_t r = 0; r < n; r += R) nearest_rows<R>(rows, half_norms, r + R < n ? r : n - R, d, block, best, index);
   }
 
   // The nearest of n rows to each query of the block, up to rounding; n below 2^24, so that T can count it.
@@ -235,3 +320,4 @@ struct Simd {
 #undef GEOSPEC_SIMD_TARGET
 #undef GEOSPEC_SIMD_BYTES
 #undef GEOSPEC_SIMD_ROWS
+#undef GEOSPEC_SIMD_DOT4

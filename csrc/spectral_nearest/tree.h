@@ -25,9 +25,9 @@ constexpr int64_t kAxisSample = 16;     // points from which the direction of a 
 
 template <class T>
 struct Balls {
-  std::vector<T> centers;  // (n, d)
+  std::vector<T> centers;     // (n, d)
   std::vector<T> half_norms;  // |center|^2 / 2
-  std::vector<T> radii;    // the ball holds all points of its node
+  std::vector<T> radii;       // the ball holds all points of its node
   int64_t count = 0;
 
   void resize(int64_t n, int64_t d) {
@@ -41,7 +41,7 @@ struct Balls {
 template <class T>
 struct Tree {
   std::vector<int64_t> order;  // the point at each place; the points of a cell, and of a leaf, are neighbours
-  int64_t guides;         // coordinates of the cells; those of the leaves are all
+  int64_t guides;              // coordinates of the cells; those of the leaves are all
   Balls<T> cells, leaves;
   std::vector<int64_t> cell_leaves;  // (cells + 1): the leaves of each cell
   std::vector<int64_t> leaf_begin;   // (leaves + 1): the places of each leaf
@@ -72,8 +72,8 @@ void nearest_landmark(const T* rows, int64_t stride, const int64_t* numbers, int
 
 // For each row 0, step, 2 step ... (n of them) the nearest of the centres of the balls.
 template <class S, class P, class T = typename S::Scalar>
-void assign(const T* rows, int64_t stride, int64_t n, int64_t step, int64_t d, const Balls<T>& balls,
-            const P& parallel, std::vector<int64_t>& nearest) {
+void assign(const T* rows, int64_t stride, int64_t n, int64_t step, int64_t d, const Balls<T>& balls, const P& parallel,
+            std::vector<int64_t>& nearest) {
   nearest.resize(n);
   parallel(0, (n + S::kLanes - 1) / S::kLanes, grain(balls.count * d), [&](int64_t begin, int64_t end) {
     std::vector<T> block(d * S::kLanes);
@@ -90,7 +90,8 @@ void assign(const T* rows, int64_t stride, int64_t n, int64_t step, int64_t d, c
 
 // Landmarks at even steps through the points, each moved once to the mean of those of a sample that chose it.
 template <class S, class P, class T = typename S::Scalar>
-void place_landmarks(const T* points, int64_t stride, int64_t p, int64_t d, int64_t count, const P& parallel, Balls<T>& cells) {
+void place_landmarks(const T* points, int64_t stride, int64_t p, int64_t d, int64_t count, const P& parallel,
+                     Balls<T>& cells) {
   cells.resize(count, d);
   T* centers = cells.centers.data();
   for (int64_t i = 0; i < count; ++i) {
@@ -124,7 +125,8 @@ void fit_ball(const T* points, int64_t stride, const int64_t* order, int64_t n, 
               int64_t ball) {
   const T* center = balls.centers.data() + ball * d;
   T square = 0;
-  for (int64_t i = 0; i < n; ++i) square = std::max(square, S::square_difference(points + order[i] * stride, center, d));
+  for (int64_t i = 0; i < n; ++i)
+    square = std::max(square, S::square_difference(points + order[i] * stride, center, d));
   balls.half_norms[ball] = S::dot(center, center, d) / 2;
   balls.radii[ball] = std::sqrt(square) * (1 + rounding_error<T>(d, T(1)));
 }
