@@ -110,11 +110,38 @@ def torch_entry(kind: str, n: int, d: int) -> Entry:
     )
 
 
+def several_entry(kind: str, n: int, d: int, k: int = 10) -> Entry:
+    """The k nearest, against a cKDTree near the surface and faiss far from it."""
+    import faiss
+    from scipy.spatial import cKDTree
+
+    queries, points = embeddings(kind, n, d)
+    ours = tuple(map(torch.from_numpy, (queries, points)))
+    workers, near = torch.get_num_threads(), MAPS[kind] is not None
+    faiss.omp_set_num_threads(workers)
+
+    def flat():
+        index = faiss.IndexFlatL2(d)
+        index.add(points)
+        return index.search(queries, k)
+
+    return Entry(
+        f"spectral_knn, {kind}, k = {k}",
+        f"{n} x {n}, d = {d}",
+        lambda: ops.spectral_knn(*ours, k),
+        (lambda: cKDTree(points).query(queries, k, workers=workers)) if near else flat,
+        f"cKDTree, {workers} workers" if near else "faiss flat",
+        0.5,
+        repeats=7 if n < 10_000 else 3,
+    )
+
+
 def entries() -> list[Entry]:
-    """Near the surface a tree is the peer to beat, far from it the flat index."""
+    """Near the surface a tree is the peer to beat, far from it the flat index and torch."""
     table = []
     for n in SIZES:
         for d in DIMENSIONS:
             table += [tree_entry(kind, n, d) for kind in ("on the points", "converged")]
             table += [make(kind, n, d) for kind in ("isometric", "bent", "random") for make in (flat_entry, torch_entry)]
+    table += [several_entry(kind, n, 50) for n in SIZES for kind in ("converged", "random")]
     return table

@@ -19,6 +19,8 @@ STABLE_TORCH_LIBRARY(geospec, m) {
       "(Tensor, Tensor)");
   // Per query the distance (q,) to the nearest point, and its index (q,).
   m.def("spectral_nearest(Tensor queries, Tensor points, str method=\"auto\") -> (Tensor, Tensor)");
+  // Per query the squared distances (q, k) to the k nearest points, the nearest first, and their indices (q, k).
+  m.def("spectral_knn(Tensor queries, Tensor points, int k, str method=\"auto\") -> (Tensor, Tensor)");
 }
 
 // Importing geospec._C loads this library, which registers the ops above; the module itself is empty.

@@ -1,4 +1,4 @@
-// Exact nearest neighbours of many queries at once, by tree or by comparing all with all.
+// Exact k nearest neighbours of many queries at once, by tree or by comparing all with all.
 //
 // Both ways hold blocks of queries in registers against rows of points (simd.h) and differ only in which rows
 // they visit. The comparison itself, |p|^2 / 2 - p.q in T, is a filter: whatever comes within its rounding
@@ -35,11 +35,17 @@ struct Frame {
 
 template <class T>
 struct Problem {
-  const T* queries;  // (q, d)
-  const T* points;   // (p, d)
-  int64_t q, p, d;
-  int64_t* indices;
-  T* distances;
+  const T* queries;    // (q, d)
+  const T* points;     // (p, d)
+  int64_t q, p, d, k;  // 1 <= k <= p
+  int64_t* indices;    // (q, k), the nearest first
+  T* distances;        // (q, k), squared if `squared`
+  bool squared;
+};
+
+struct Neighbour {
+  double squared;  // distance in the common frame
+  int64_t index;
 };
 
 // The points in bytes: about unit * (byte - 128), off by at most `error` in Euclidean norm.
@@ -56,24 +62,34 @@ struct Block {
   static constexpr int kLanes = S::kLanes;
   std::vector<T> x;  // (d, kLanes), in the common frame
   std::vector<Hit<T>> hits;
-  int64_t query[kLanes] = {}, index[kLanes] = {};  // query -1: an empty lane, whose best of -infinity nothing beats
-  double best[kLanes] = {};                        // squared distance in the common frame
-  std::vector<int8_t> bytes;                       // (d / 4, kLanes, 4): queries in bytes, in units of their own
-  int32_t start[kLanes] = {};                      // what makes up for the 128 that the bytes of points are too large
-  T unit[kLanes] = {}, margin[kLanes] = {}, slack[kLanes] = {};  // margin: bound on the error of the filter in bytes
-  int64_t passed = 0;
-  bool coarse = false;
+  std::vector<Neighbour> nearest;  // (kLanes, k), in order
+  int64_t query[kLanes] = {};      // -1: an empty lane, whose best of -infinity nothing beats
+  double best[kLanes] = {};        // squared distance of the last of the k nearest so far
+  std::vector<int8_t> bytes;       // (d / 4, kLanes, 4): the queries in units of their own
+  int32_t start[kLanes] = {};      // what makes up for the 128 that the bytes of points are too large
+  T unit[kLanes] = {};             // of the products of bytes
+  bool coarse = false;             // compares bytes
+  int64_t passed = 0;              // the filter, so far
+  // margin: bound on the error of bytes; slack: by which a row may be above the lowest and still be the nearest.
+  T margin[kLanes] = {}, slack[kLanes] = {};
   T norm[kLanes] = {}, guide_norm[kLanes] = {}, error[kLanes] = {}, reach[kLanes] = {}, threshold[kLanes] = {},
     limit[kLanes] = {};
   int64_t work = 0;  // rows compared, of points and of nodes
 
-  explicit Block(int64_t d) : x(d * kLanes), hits(kLeaf * kLanes) {}
+  Block(int64_t d, int64_t k) : x(d * kLanes), hits(kLeaf * kLanes), nearest(k * kLanes) {}
 
   // What the comparison in T must reach: value <= threshold for a point, bound <= limit for a node.
   void tighten(int l) {
     threshold[l] = T(0.5 * (best[l] - double(norm[l])) + 0.5 * double(error[l])) + margin[l];
     limit[l] = T(std::sqrt(std::max(best[l], 0.0))) + rounding_error(0, T(1)) * reach[l];
     if (query[l] < 0) limit[l] = -std::numeric_limits<T>::infinity();
+  }
+
+  // Sets the error of the filter in bytes, none for floats. Of several wanted rows the lowest says nothing.
+  void widen(int l, T error_of_bytes) {
+    margin[l] = error_of_bytes;
+    slack[l] = nearest.size() > kLanes ? std::numeric_limits<T>::infinity() : error[l] + 2 * error_of_bytes;
+    tighten(l);
   }
 };
 
@@ -84,7 +100,7 @@ class Search {
 
  public:
   Search(const Problem<T>& problem, const Frame<T>& frame, const P& parallel)
-      : problem_(problem), frame_(frame), parallel_(parallel), d_(problem.d) {}
+      : problem_(problem), frame_(frame), parallel_(parallel), d_(problem.d), k_(problem.k) {}
 
   void run(Method method) {
     const int64_t blocks = (problem_.q + kLanes - 1) / kLanes;
@@ -179,9 +195,8 @@ class Search {
       const int64_t place = number * kLanes + l;
       const bool used = place < problem_.q;
       block.query[l] = used ? sequence_[place] : -1;
-      block.index[l] = 0;
       block.best[l] = used ? std::numeric_limits<double>::infinity() : -std::numeric_limits<double>::infinity();
-      block.margin[l] = block.norm[l] = block.guide_norm[l] = block.error[l] = block.reach[l] = 0;
+      block.norm[l] = block.guide_norm[l] = block.error[l] = block.reach[l] = 0;
       if (used) {
         const T* x = queries_.get() + block.query[l] * d_;
         S::prefetch(problem_.queries + block.query[l] * d_, d_);
@@ -189,10 +204,11 @@ class Search {
         block.guide_norm[l] = with_tree_ && tree_.guides < d_ ? S::dot(x, x, tree_.guides) : block.norm[l];
         block.reach[l] = reach_ + std::sqrt(block.norm[l]);
         block.error[l] = rounding_error(d_, block.reach[l]);
-        block.slack[l] = block.error[l];
       }
-      block.tighten(l);
+      block.widen(l, T(0));
     }
+    std::fill(block.nearest.begin(), block.nearest.end(),
+              Neighbour{std::numeric_limits<double>::infinity(), std::numeric_limits<int64_t>::max()});
     block.coarse = false;
     block.passed = 0;
     across_lanes<S>(queries_.get(), d_, block.query, d_, block.x.data());
@@ -201,8 +217,14 @@ class Search {
   void write(const Block<S>& block) const {
     for (int l = 0; l < kLanes; ++l) {
       if (block.query[l] < 0) continue;
-      problem_.indices[block.query[l]] = block.index[l];
-      problem_.distances[block.query[l]] = T(std::sqrt(block.best[l]) / double(frame_.scale));
+      const double scale = double(frame_.scale);
+      for (int64_t j = 0; j < k_; ++j) {
+        const Neighbour& neighbour = block.nearest[l * k_ + j];
+        const int64_t place = block.query[l] * k_ + j;
+        problem_.indices[place] = neighbour.index;
+        problem_.distances[place] =
+            T(problem_.squared ? neighbour.squared / scale / scale : std::sqrt(neighbour.squared) / scale);
+      }
     }
   }
 
@@ -217,9 +239,13 @@ class Search {
   void measure(Block<S>& block, int l, int64_t index) const {
     const double squared =
         S::exact(problem_.queries + block.query[l] * d_, problem_.points + index * d_, d_, double(frame_.scale));
-    if (!wins(squared, index, block.best[l], block.index[l])) return;
-    block.best[l] = squared;
-    block.index[l] = index;
+    Neighbour* nearest = block.nearest.data() + l * k_;
+    int64_t place = k_;
+    while (place > 0 && wins(squared, index, nearest[place - 1].squared, nearest[place - 1].index)) --place;
+    if (place == k_ || (place > 0 && nearest[place - 1].index == index)) return;  // too far, or met before
+    std::copy_backward(nearest + place, nearest + k_ - 1, nearest + k_);
+    nearest[place] = {squared, index};
+    block.best[l] = nearest[k_ - 1].squared;
     block.tighten(l);
   }
 
@@ -235,6 +261,7 @@ class Search {
       }
       for (int64_t i = 0; i < left; ++i) {
         const int64_t row = first + block.hits[i].row;
+        if (block.hits[i].value > block.threshold[block.hits[i].lane]) continue;
         if (!block.coarse || passes(block, block.hits[i].lane, row)) measure(block, block.hits[i].lane, index_of(row));
       }
       block.work += n;
@@ -299,9 +326,7 @@ class Search {
         }
         block.start[l] = -128 * sum;
         block.unit[l] = unit * coarse_.unit;
-        block.margin[l] = coarse_.error * std::sqrt(block.norm[l]) + (reach_ + coarse_.error) * off + block.error[l];
-        block.slack[l] = 2 * block.margin[l];
-        block.tighten(l);
+        block.widen(l, coarse_.error * std::sqrt(block.norm[l]) + (reach_ + coarse_.error) * off + block.error[l]);
       }
     }
   }
@@ -309,11 +334,7 @@ class Search {
   // Back to floats, where too many pairs pass the filter in bytes.
   static void refine(Block<S>& block) {
     block.coarse = false;
-    for (int l = 0; l < kLanes && block.query[l] >= 0; ++l) {
-      block.margin[l] = 0;
-      block.slack[l] = block.error[l];
-      block.tighten(l);
-    }
+    for (int l = 0; l < kLanes && block.query[l] >= 0; ++l) block.widen(l, T(0));
   }
 
   struct Candidate {
@@ -398,7 +419,7 @@ class Search {
     const int64_t count = numbers.size();
     std::atomic<int64_t> next{0}, work{0};
     parallel_(0, count, grain(d_ * problem_.p), [&](int64_t, int64_t) {
-      Block<S> block(d_);
+      Block<S> block(d_, k_);
       Bounds cells, leaves;
       for (int64_t i = next++; i < count; i = next++) {
         load(block, numbers[i]);
@@ -417,7 +438,7 @@ class Search {
     const int64_t panel = std::max(kLeaf, kPanelBytes / row_bytes / kLeaf * kLeaf);
     std::atomic<int64_t> next{0};
     parallel_(0, count, std::max(group, grain(d_ * problem_.p)), [&](int64_t, int64_t) {
-      std::vector<Block<S>> blocks(group, Block<S>(d_));
+      std::vector<Block<S>> blocks(group, Block<S>(d_, k_));
       for (int64_t begin = group * next++; begin < count; begin = group * next++) {
         const int64_t n = std::min(group, count - begin);
         for (int64_t i = 0; i < n; ++i) {
@@ -428,7 +449,7 @@ class Search {
         for (int64_t first = 0; first < problem_.p; first += panel)
           for (int64_t i = 0; i < n; ++i) {
             scan(blocks[i], first, std::min(problem_.p, first + panel));
-            if (blocks[i].coarse && blocks[i].passed * kCoarseHits > (first + panel + kCoarseStart) * kLanes)
+            if (blocks[i].coarse && blocks[i].passed * kCoarseHits > (first + panel + kCoarseStart * k_) * kLanes)
               refine(blocks[i]);
           }
         for (int64_t i = 0; i < n; ++i) write(blocks[i]);
@@ -439,7 +460,7 @@ class Search {
   const Problem<T>& problem_;
   const Frame<T>& frame_;
   const P& parallel_;
-  const int64_t d_;
+  const int64_t d_, k_;
   bool with_tree_ = false;
   Tree<T> tree_;
   std::unique_ptr<T[]> rows_, queries_;  // in the common frame; the points in the order of the tree

@@ -7,6 +7,7 @@ plain PyTorch that serves as executable specification. Their schemas stand in ``
 from .assembly import Adjacency, assemble_stiffness, mesh_adjacency
 from .cotangent import cotangent
 from .library import backend_info
+from .spectral_knn import spectral_knn
 from .spectral_nearest import spectral_nearest
 
-__all__ = ["Adjacency", "assemble_stiffness", "backend_info", "cotangent", "mesh_adjacency", "spectral_nearest"]
+__all__ = ["Adjacency", "assemble_stiffness", "backend_info", "cotangent", "mesh_adjacency", "spectral_knn", "spectral_nearest"]

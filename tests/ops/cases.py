@@ -16,6 +16,7 @@ from torch import Tensor
 from geospec.ops.assembly import reference as assembly_reference
 from geospec.ops.assembly import reference_adjacency
 from geospec.ops.cotangent import reference as cotangent_reference
+from geospec.ops.spectral_knn import reference as knn_reference
 from geospec.ops.spectral_nearest import reference as nearest_reference
 
 Arguments = tuple[Any, ...]
@@ -179,6 +180,20 @@ OPS = [
             "no points": (with_argument(1, lambda x: x[:0]), "points: wanted at least one row"),
             "not finite": (with_argument(1, lambda x: x / 0), "points: wanted finite values"),
             "method": (with_argument(2, lambda x: "ball"), "method: wanted one of 'auto', 'tree', 'brute', got 'ball'"),
+        },
+    ),
+    OpCase(
+        "spectral_knn",
+        lambda dtype, seed: (*nearest_inputs(dtype, seed)[:2], 4, "tree"),
+        knn_reference,
+        lambda dtype: (torch.zeros(0, 5, dtype=dtype), torch.zeros(3, 5, dtype=dtype), 2),
+        differentiable=(0, 1),
+        refusals={
+            "columns": (with_argument(1, lambda x: x[:, :2]), r"points: wanted shape \(n, 3\), got \(60, 2\)"),
+            "not finite": (with_argument(0, lambda x: x / 0), "queries: wanted finite values"),
+            "none": (with_argument(2, lambda k: 0), "k: wanted 1 to the number of points, 60, got 0"),
+            "too many": (with_argument(2, lambda k: 61), "k: wanted 1 to the number of points, 60, got 61"),
+            "method": (with_argument(3, lambda x: "ball"), "method: wanted one of 'auto', 'tree', 'brute', got 'ball'"),
         },
     ),
 ]
