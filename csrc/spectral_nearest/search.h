@@ -18,9 +18,10 @@ enum class Method { automatic, tree, brute };
 
 constexpr int64_t kSmall = 512;           // fewer points than this are never worth a tree
 constexpr int64_t kPayback = 4;           // queries for each cell that repay building a tree
-constexpr int64_t kTrials = 8;            // blocks of queries that "auto" tries on the tree
+constexpr int64_t kTrials = 8;            // most blocks of queries that "auto" tries on the tree,
+constexpr int64_t kTrialShare = 40;       // of as many blocks one
 constexpr double kTreeShare = 0.8;        // of the work of brute force: a tree that needs more is left
-constexpr double kCoarseSpeed = 3;        // of brute force in bytes, against floats
+constexpr double kCoarseSpeed = 2;        // of brute force in bytes, against floats, with what passes the filter
 constexpr int64_t kCoarseHits = 64;       // one pair in so many may pass the filter in bytes; beyond, it does not pay
 constexpr int64_t kCoarseStart = 8192;    // pairs a query may spend on finding a bound
 constexpr int64_t kCoarseMost = 1 << 14;  // coordinates whose products in bytes add up within 32 bits
@@ -112,7 +113,8 @@ class Search {
     std::iota(all.begin(), all.end(), int64_t(0));
     if (!with_tree_) return by_brute_force(all);
     if (method == Method::tree) return void(by_tree(all));
-    const int64_t step = std::max<int64_t>(1, blocks / kTrials);
+    const int64_t trials = std::clamp<int64_t>(blocks / kTrialShare, 2, kTrials);
+    const int64_t step = std::max<int64_t>(1, blocks / trials);
     for (int64_t b : all) (b % step == step / 2 ? trial : rest).push_back(b);
     const double share = double(by_tree(trial)) / (double(trial.size()) * double(problem_.p));
     if (share < (S::kCoarse ? kTreeShare / kCoarseSpeed : kTreeShare))

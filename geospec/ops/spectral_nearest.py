@@ -24,7 +24,7 @@ def spectral_nearest(queries: Tensor, points: Tensor, method: str = "auto") -> t
     queries : (q, d), points : (p, d), both float32 or both float64, ``p >= 1``, finite. The distances are
         differentiable in both, any number of times; where one is zero its gradient is zero.
     method : ``"tree"`` is quick where the queries lie near a surface that the points sample (a converged
-        map), ``"brute"`` compares all with all, ``"auto"`` answers eight blocks of queries by the tree,
+        map), ``"brute"`` compares all with all, ``"auto"`` answers a few blocks of queries by the tree,
         counts the rows compared, and goes on with the tree if that costs less than comparing all. On CUDA all mean the
         same tiled comparison.
 
