@@ -28,13 +28,20 @@ struct Simd {
   GEOSPEC_INLINE V all(T x) { return x - V{}; }
   GEOSPEC_INLINE V max(V a, V b) { return a > b ? a : b; }
   GEOSPEC_INLINE V min(V a, V b) { return a < b ? a : b; }
-  GEOSPEC_INLINE T sum(V v) {
-    T part[kWidth];
-    store(part, v);
-    for (int half = kWidth / 2; half > 0; half /= 2)
-      for (int l = 0; l < half; ++l) part[l] += part[l + half];
-    return part[0];
+  // By halves, each a vector of its own size: a loop over sizes would go through memory.
+  template <int N>
+  GEOSPEC_INLINE T sum_of(const T* part) {
+    if constexpr (N * sizeof(T) <= 16) {
+      T total = part[0];
+      for (int l = 1; l < N; ++l) total += part[l];
+      return total;
+    } else {
+      typedef T Half __attribute__((vector_size(N / 2 * sizeof(T)), aligned(alignof(T)), may_alias));
+      const Half both = *reinterpret_cast<const Half*>(part) + *reinterpret_cast<const Half*>(part + N / 2);
+      return sum_of<N / 2>(reinterpret_cast<const T*>(&both));
+    }
   }
+  GEOSPEC_INLINE T sum(V v) { return sum_of<kWidth>(reinterpret_cast<const T*>(&v)); }
 
   // acc[r] = init[r] - <row r, query of the lane>.
   template <int R>
