@@ -3,6 +3,7 @@
 // Both ways hold blocks of queries in registers against rows of points (simd.h) and differ only in which rows
 // they visit. The comparison itself, |p|^2 / 2 - p.q in T, is a filter: whatever comes within its rounding
 // error of the best so far is measured again by squared_distance, so cancellation never elects a wrong winner.
+// Where all are compared with all, a coarser filter in bytes comes before it if the processor has the instruction.
 #pragma once
 
 #include <atomic>

@@ -3,7 +3,8 @@
 // In a spectral embedding distances tell near points from far ones only up to about a wavelength of the highest
 // mode; beyond, all points are equally far. Halving the whole set by planes therefore yields scattered pieces
 // with large balls. Cells of the points nearest to each landmark are patches of the surface as soon as there are
-// more of them than modes, and patches halve well.
+// more of them than modes, and patches halve well. A surface is one in a few coordinates too, and best in those of
+// the lowest modes: cells are made, and ruled out, in the leading ones.
 #pragma once
 
 #include <algorithm>

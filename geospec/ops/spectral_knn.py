@@ -26,7 +26,7 @@ def spectral_knn(queries: Tensor, points: Tensor, k: int, method: str = "auto") 
 
     Returns
     -------
-    squared_distances (q, k), indices (q, k) int64.
+    squared_distances (q, k), indices (q, k) int64. A square beyond the range of the type is infinite or zero.
 
     Raises
     ------
