@@ -49,6 +49,8 @@ STABLE_TORCH_LIBRARY(geospec, m) {
       "Tensor? query_offsets=None, Tensor? point_offsets=None) -> (Tensor, Tensor, Tensor)");
   // Indices (m,) of points, each the farthest from those before it.
   m.def("farthest_points(Tensor points, int m, int start=0) -> Tensor");
+  // Per query the squared distances (q, k) to the k nearest points, the nearest first, and their indices (q, k).
+  m.def("spectral_knn(Tensor queries, Tensor points, int k, str method=\"auto\") -> (Tensor, Tensor)");
 }
 
 // Importing geospec._C loads this library, which registers the ops above; the module itself is empty.

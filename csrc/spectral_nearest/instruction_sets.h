@@ -26,13 +26,13 @@ struct Hit {
   int64_t row;
 };
 
-// Whether a <= b in any lane, and the square root of each: the two steps that C's operators do not give.
+// A bit for each lane where a <= b, and the square root of each: the two steps that C's operators do not give.
 namespace portable {
 template <class T, class V>
-inline bool any_below(V a, V b) {
-  bool any = false;
-  for (unsigned l = 0; l < sizeof(V) / sizeof(T); ++l) any |= a[l] <= b[l];
-  return any;
+inline uint32_t below(V a, V b) {
+  uint32_t bits = 0;
+  for (unsigned l = 0; l < sizeof(V) / sizeof(T); ++l) bits |= uint32_t(a[l] <= b[l]) << l;
+  return bits;
 }
 template <class T, class V>
 inline V root(V a) {
@@ -42,10 +42,10 @@ inline V root(V a) {
 }  // namespace portable
 
 #ifdef GEOSPEC_X86
-#define GEOSPEC_WIDE(target_, type, vector, below, root_)                                            \
+#define GEOSPEC_WIDE(target_, type, vector, below_, root_)                                           \
   template <class T>                                                                                 \
-  __attribute__((target(target_), always_inline)) static inline bool any_below(vector a, vector b) { \
-    return below;                                                                                    \
+  __attribute__((target(target_), always_inline)) static inline uint32_t below(vector a, vector b) { \
+    return uint32_t(below_);                                                                         \
   }                                                                                                  \
   template <class T>                                                                                 \
   __attribute__((target(target_), always_inline)) static inline vector root(vector a) {              \
@@ -54,16 +54,21 @@ inline V root(V a) {
 #define GEOSPEC_AVX2 "avx2,fma"
 #define GEOSPEC_AVX512 "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma"
 namespace avx2 {
-GEOSPEC_WIDE(GEOSPEC_AVX2, float, __m256, _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LE_OQ)) != 0, _mm256_sqrt_ps)
-GEOSPEC_WIDE(GEOSPEC_AVX2, double, __m256d, _mm256_movemask_pd(_mm256_cmp_pd(a, b, _CMP_LE_OQ)) != 0, _mm256_sqrt_pd)
+GEOSPEC_WIDE(GEOSPEC_AVX2, float, __m256, _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LE_OQ)), _mm256_sqrt_ps)
+GEOSPEC_WIDE(GEOSPEC_AVX2, double, __m256d, _mm256_movemask_pd(_mm256_cmp_pd(a, b, _CMP_LE_OQ)), _mm256_sqrt_pd)
 }  // namespace avx2
 namespace avx512 {
 // Zero-masked because _mm512_sqrt_ps of GCC 12 warns of its own undefined operand.
 #define GEOSPEC_ROOT16(a) _mm512_maskz_sqrt_ps(0xffff, a)
 #define GEOSPEC_ROOT8(a) _mm512_maskz_sqrt_pd(0xff, a)
-GEOSPEC_WIDE(GEOSPEC_AVX512, float, __m512, _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ) != 0, GEOSPEC_ROOT16)
-GEOSPEC_WIDE(GEOSPEC_AVX512, double, __m512d, _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ) != 0, GEOSPEC_ROOT8)
+GEOSPEC_WIDE(GEOSPEC_AVX512, float, __m512, _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ), GEOSPEC_ROOT16)
+GEOSPEC_WIDE(GEOSPEC_AVX512, double, __m512d, _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ), GEOSPEC_ROOT8)
 }  // namespace avx512
+#define GEOSPEC_VNNI "avx512vnni," GEOSPEC_AVX512
+namespace vnni {
+GEOSPEC_WIDE(GEOSPEC_VNNI, float, __m512, _mm512_cmp_ps_mask(a, b, _CMP_LE_OQ), GEOSPEC_ROOT16)
+GEOSPEC_WIDE(GEOSPEC_VNNI, double, __m512d, _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ), GEOSPEC_ROOT8)
+}  // namespace vnni
 #undef GEOSPEC_WIDE
 #endif
 
@@ -87,6 +92,14 @@ GEOSPEC_WIDE(GEOSPEC_AVX512, double, __m512d, _mm512_cmp_pd_mask(a, b, _CMP_LE_O
 #define GEOSPEC_SIMD_BYTES 64
 #define GEOSPEC_SIMD_ROWS 12
 #include "spectral_nearest/simd.h"
+
+#define GEOSPEC_SIMD vnni
+#define GEOSPEC_SIMD_TARGET __attribute__((target(GEOSPEC_VNNI)))
+#define GEOSPEC_SIMD_BYTES 64
+#define GEOSPEC_SIMD_ROWS 12
+#define GEOSPEC_SIMD_DOT4(sum, points, queries) \
+  (I) _mm512_dpbusd_epi32((__m512i)(sum), (__m512i)(points), (__m512i)(queries))
+#include "spectral_nearest/simd.h"
 #endif
 
 namespace geospec::nearest {
@@ -96,8 +109,10 @@ template <class T, class F>
 auto dispatch_simd(const F& f) {
 #ifdef GEOSPEC_X86
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512bw"))
+      __builtin_cpu_supports("avx512bw")) {
+    if (__builtin_cpu_supports("avx512vnni")) return f(static_cast<vnni::Simd<T>*>(nullptr));
     return f(static_cast<avx512::Simd<T>*>(nullptr));
+  }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return f(static_cast<avx2::Simd<T>*>(nullptr));
 #endif
   return f(static_cast<portable::Simd<T>*>(nullptr));

@@ -3,7 +3,7 @@
 #include <string>
 #include <tuple>
 
-#include "common/checks.h"
+#include "spectral_nearest/checks.h"
 #include "spectral_nearest/search.h"
 
 namespace geospec {
@@ -64,21 +64,18 @@ Frame<T> common_frame(const Problem<T>& problem) {
   return frame;
 }
 
-std::tuple<Tensor, Tensor> spectral_nearest(const Tensor& queries_in, const Tensor& points_in, std::string method) {
+// The k nearest of each query: distances and indices of `shape`, the former squared on request.
+std::tuple<Tensor, Tensor> search(const Tensor& queries_in, const Tensor& points_in, int64_t k,
+                                  const std::string& method, bool squared, std::vector<int64_t> shape) {
   const Method chosen = method_named(method);
-  check_matrix(queries_in, "queries", -1);
-  check_matrix(points_in, "points", queries_in.size(1));
-  check_same_dtype(queries_in, "queries", points_in, "points");
-  check_same_device(queries_in, "queries", points_in, "points");
-  STD_TORCH_CHECK(queries_in.size(1) > 0, "queries: wanted at least one column, got none");
-  STD_TORCH_CHECK(points_in.size(0) > 0, "points: wanted at least one row, got none");
   const Tensor queries = torch::stable::contiguous(queries_in), points = torch::stable::contiguous(points_in);
   const int64_t q = queries.size(0);
-  Tensor indices = new_index(queries, q), distances = torch::stable::new_empty(queries, {q});
+  Tensor indices = torch::stable::new_empty(queries, shape, ScalarType::Long);
+  Tensor distances = torch::stable::new_empty(queries, shape);
   dispatch_float(queries, "queries", [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    const Problem<T> problem = {data<T>(queries),       data<T>(points),   q, points.size(0), queries.size(1),
-                                data<int64_t>(indices), data<T>(distances)};
+    const Problem<T> problem = {data<T>(queries),       data<T>(points),    q,      points.size(0), queries.size(1), k,
+                                data<int64_t>(indices), data<T>(distances), squared};
     const Frame<T> frame = common_frame(problem);
     const Parallel parallel;
     if (q > 0)
@@ -89,8 +86,21 @@ std::tuple<Tensor, Tensor> spectral_nearest(const Tensor& queries_in, const Tens
   return {distances, indices};
 }
 
+std::tuple<Tensor, Tensor> spectral_nearest(const Tensor& queries, const Tensor& points, std::string method) {
+  check_search(queries, points, 1);
+  return search(queries, points, 1, method, false, {queries.size(0)});
+}
+
+std::tuple<Tensor, Tensor> spectral_knn(const Tensor& queries, const Tensor& points, int64_t k, std::string method) {
+  check_search(queries, points, k);
+  return search(queries, points, k, method, true, {queries.size(0), k});
+}
+
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(geospec, CPU, m) { m.impl("spectral_nearest", TORCH_BOX(&spectral_nearest)); }
+STABLE_TORCH_LIBRARY_IMPL(geospec, CPU, m) {
+  m.impl("spectral_nearest", TORCH_BOX(&spectral_nearest));
+  m.impl("spectral_knn", TORCH_BOX(&spectral_knn));
+}
 
 }  // namespace geospec

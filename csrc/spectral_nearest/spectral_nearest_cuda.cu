@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "common/cuda.h"
+#include "spectral_nearest/checks.h"
 #include "spectral_nearest/spectral_nearest.h"
 
 namespace geospec {
@@ -19,10 +20,10 @@ constexpr int kChunk = 16;            // coordinates in shared memory at once
 constexpr int64_t kWanted = 1024;     // blocks that fill a large device several times over
 constexpr int64_t kNone = INT64_MAX;  // the index before any point has won
 
-// Copies coordinates [first, first + kChunk) of kTile rows, transposed; zeros beyond the ends.
-template <class T>
-__device__ void load_tile(const T* rows, int64_t begin, int64_t end, int64_t d, int64_t first, T (*tile)[kTile + 1]) {
-  for (int i = threadIdx.x; i < kTile * kChunk; i += blockDim.x) {
+// Copies coordinates [first, first + kChunk) of R rows, transposed; zeros beyond the ends.
+template <int R, class T>
+__device__ void load_tile(const T* rows, int64_t begin, int64_t end, int64_t d, int64_t first, T (*tile)[R + 1]) {
+  for (int i = threadIdx.x; i < R * kChunk; i += blockDim.x) {
     const int r = i / kChunk, k = i % kChunk;
     const bool inside = begin + r < end && first + k < d;
     tile[k][r] = inside ? rows[(begin + r) * d + first + k] : T(0);
@@ -52,8 +53,8 @@ __global__ void __launch_bounds__(kSide* kSide)
     T sum[kEach][kEach] = {};
     for (int64_t first = 0; first < d; first += kChunk) {
       __syncthreads();
-      load_tile(queries, q0, q, d, first, query_tile);
-      load_tile(points, p0, p_end, d, first, point_tile);
+      load_tile<kTile>(queries, q0, q, d, first, query_tile);
+      load_tile<kTile>(points, p0, p_end, d, first, point_tile);
       __syncthreads();
 #pragma unroll
       for (int k = 0; k < kChunk; ++k) {
@@ -105,8 +106,8 @@ __global__ void __launch_bounds__(kSide* kSide)
 
 // A query that met no comparable point (NaN, which is not refused here: that would cost a wait) gets index 0, NaN.
 template <class T>
-__global__ void reduce_kernel(const double* best, const int64_t* index, int64_t shares, int64_t q, int64_t* indices,
-                              T* distances) {
+__global__ void reduce_kernel(const double* best, const int64_t* index, int64_t shares, int64_t q, bool squared,
+                              int64_t* indices, T* distances) {
   GEOSPEC_GRID_STRIDE(i, q) {
     double least = INFINITY;
     int64_t winner = kNone;
@@ -116,19 +117,18 @@ __global__ void reduce_kernel(const double* best, const int64_t* index, int64_t 
         winner = index[s * q + i];
       }
     indices[i] = winner == kNone ? 0 : winner;
-    distances[i] = winner == kNone ? T(NAN) : T(sqrt(least));
+    distances[i] = winner == kNone ? T(NAN) : T(squared ? least : sqrt(least));
   }
 }
 
-std::tuple<Tensor, Tensor> spectral_nearest(const Tensor& queries_in, const Tensor& points_in, std::string method) {
+void check_method(const std::string& method) {
   STD_TORCH_CHECK(method == "auto" || method == "tree" || method == "brute",
                   "method: wanted one of 'auto', 'tree', 'brute', got '", method, "'");
-  check_matrix(queries_in, "queries", -1);
-  check_matrix(points_in, "points", queries_in.size(1));
-  check_same_dtype(queries_in, "queries", points_in, "points");
-  check_same_device(queries_in, "queries", points_in, "points");
-  STD_TORCH_CHECK(queries_in.size(1) > 0, "queries: wanted at least one column, got none");
-  STD_TORCH_CHECK(points_in.size(0) > 0, "points: wanted at least one row, got none");
+}
+
+std::tuple<Tensor, Tensor> spectral_nearest(const Tensor& queries_in, const Tensor& points_in, std::string method) {
+  check_method(method);
+  check_search(queries_in, points_in, 1);
   torch::stable::accelerator::DeviceGuard guard(queries_in.get_device_index());
   const Tensor queries = torch::stable::contiguous(queries_in), points = torch::stable::contiguous(points_in);
   const int64_t q = queries.size(0), p = points.size(0), d = queries.size(1);
@@ -147,8 +147,86 @@ std::tuple<Tensor, Tensor> spectral_nearest(const Tensor& queries_in, const Tens
     nearest_kernel<T><<<grid, kSide * kSide, 0, stream>>>(data<T>(queries), data<T>(points), q, p, d, share,
                                                           data<double>(best), data<int64_t>(index));
     STD_CUDA_KERNEL_LAUNCH_CHECK();
-    reduce_kernel<T><<<blocks_for(q), kThreads, 0, stream>>>(data<double>(best), data<int64_t>(index), shares, q,
+    reduce_kernel<T><<<blocks_for(q), kThreads, 0, stream>>>(data<double>(best), data<int64_t>(index), shares, q, false,
                                                              data<int64_t>(indices), data<T>(distances));
+    STD_CUDA_KERNEL_LAUNCH_CHECK();
+  });
+  return {distances, indices};
+}
+
+constexpr int kQueries = 128;  // a thread each
+constexpr int kPoints = 16;    // that every thread compares at once
+
+// The k nearest of the query of each thread, kept in order in global memory: (q, k) squared distances and indices.
+// As above a sum of squared differences in T decides which points are measured in double.
+template <class T>
+__global__ void __launch_bounds__(kQueries) knn_kernel(const T* queries, const T* points, int64_t q, int64_t p,
+                                                       int64_t d, int64_t k, double* best_out, int64_t* index_out) {
+  __shared__ T query_tile[kChunk][kQueries + 1], point_tile[kChunk][kPoints + 1];
+  const int64_t q0 = int64_t(blockIdx.x) * kQueries, query = q0 + threadIdx.x;
+  const bool used = query < q;
+  const T slack = T(1) + T(4) * rounding_error(d, T(1));
+  double* best = best_out + query * k;
+  int64_t* index = index_out + query * k;
+  for (int64_t j = 0; used && j < k; ++j) {
+    best[j] = INFINITY;
+    index[j] = kNone;
+  }
+  T bar = INFINITY;
+  for (int64_t p0 = 0; p0 < p; p0 += kPoints) {
+    T sum[kPoints] = {};
+    for (int64_t first = 0; first < d; first += kChunk) {
+      __syncthreads();
+      load_tile<kQueries>(queries, q0, q, d, first, query_tile);
+      load_tile<kPoints>(points, p0, p, d, first, point_tile);
+      __syncthreads();
+#pragma unroll
+      for (int c = 0; c < kChunk; ++c) {
+        const T x = query_tile[c][threadIdx.x];
+#pragma unroll
+        for (int i = 0; i < kPoints; ++i) sum[i] += (x - point_tile[c][i]) * (x - point_tile[c][i]);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kPoints; ++i) {
+      const int64_t point = p0 + i;
+      if (!used || point >= p || !(sum[i] <= bar)) continue;
+      const double squared = squared_distance(queries + query * d, points + point * d, d, 1.0);
+      if (!wins(squared, point, best[k - 1], index[k - 1])) continue;
+      int64_t place = k - 1;
+      for (; place > 0 && wins(squared, point, best[place - 1], index[place - 1]); --place) {
+        best[place] = best[place - 1];
+        index[place] = index[place - 1];
+      }
+      best[place] = squared;
+      index[place] = point;
+      bar = T(best[k - 1]) * slack;
+    }
+  }
+}
+
+std::tuple<Tensor, Tensor> spectral_knn(const Tensor& queries_in, const Tensor& points_in, int64_t k,
+                                        std::string method) {
+  check_method(method);
+  check_search(queries_in, points_in, k);
+  torch::stable::accelerator::DeviceGuard guard(queries_in.get_device_index());
+  const Tensor queries = torch::stable::contiguous(queries_in), points = torch::stable::contiguous(points_in);
+  const int64_t q = queries.size(0), p = points.size(0), d = queries.size(1);
+  Tensor indices = torch::stable::new_empty(queries, {q, k}, ScalarType::Long);
+  Tensor distances = torch::stable::new_empty(queries, {q, k});
+  if (q == 0) return {distances, indices};
+  const int64_t tiles = (q + kQueries - 1) / kQueries;
+  STD_TORCH_CHECK(tiles <= INT32_MAX, "queries: wanted at most 2^38 rows, got ", q);
+  Tensor best = torch::stable::new_empty(queries, {q, k}, ScalarType::Double);
+  Tensor index = torch::stable::new_empty(queries, {q, k}, ScalarType::Long);
+  const cudaStream_t stream = current_stream(queries);
+  dispatch_float(queries, "queries", [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    knn_kernel<T><<<static_cast<unsigned>(tiles), kQueries, 0, stream>>>(data<T>(queries), data<T>(points), q, p, d, k,
+                                                                         data<double>(best), data<int64_t>(index));
+    STD_CUDA_KERNEL_LAUNCH_CHECK();
+    reduce_kernel<T><<<blocks_for(q * k), kThreads, 0, stream>>>(data<double>(best), data<int64_t>(index), 1, q * k,
+                                                                 true, data<int64_t>(indices), data<T>(distances));
     STD_CUDA_KERNEL_LAUNCH_CHECK();
   });
   return {distances, indices};
@@ -156,6 +234,9 @@ std::tuple<Tensor, Tensor> spectral_nearest(const Tensor& queries_in, const Tens
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(geospec, CUDA, m) { m.impl("spectral_nearest", TORCH_BOX(&spectral_nearest)); }
+STABLE_TORCH_LIBRARY_IMPL(geospec, CUDA, m) {
+  m.impl("spectral_nearest", TORCH_BOX(&spectral_nearest));
+  m.impl("spectral_knn", TORCH_BOX(&spectral_knn));
+}
 
 }  // namespace geospec

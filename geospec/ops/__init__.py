@@ -11,6 +11,7 @@ from .library import backend_info
 from .local_triangles import local_triangles
 from .neighbours import knn, radius_search
 from .robust_stiffness import robust_stiffness
+from .spectral_knn import spectral_knn
 from .spectral_nearest import spectral_nearest
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "mesh_adjacency",
     "radius_search",
     "robust_stiffness",
+    "spectral_knn",
     "spectral_nearest",
 ]

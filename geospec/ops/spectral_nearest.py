@@ -24,8 +24,8 @@ def spectral_nearest(queries: Tensor, points: Tensor, method: str = "auto") -> t
     queries : (q, d), points : (p, d), both float32 or both float64, ``p >= 1``, finite. The distances are
         differentiable in both, any number of times; where one is zero its gradient is zero.
     method : ``"tree"`` is quick where the queries lie near a surface that the points sample (a converged
-        map), ``"brute"`` compares all with all, ``"auto"`` answers eight blocks of queries by the tree,
-        counts the rows compared, and goes on with the tree if that is under four fifths of all. On CUDA all mean the
+        map), ``"brute"`` compares all with all, ``"auto"`` answers a few blocks of queries by the tree,
+        counts the rows compared, and goes on with the tree if that costs less than comparing all. On CUDA all mean the
         same tiled comparison.
 
     Returns
@@ -37,11 +37,20 @@ def spectral_nearest(queries: Tensor, points: Tensor, method: str = "auto") -> t
     ArgumentError : wrong shape, type or method, no points. RuntimeError : a value is not finite (CPU; on CUDA a
         query that is not gives index 0 and distance NaN, and such a point is never chosen).
 
-    Cost: brute force ``q p d`` multiplications, never a ``(q, p)`` matrix; the tree ``(q + p) c d`` with
-    ``c = max(2 d, sqrt(p / 8))`` cells, and some dozens of points a query on a converged map. Memory: up to two
-    copies of each input. The cells are those of nearest landmarks, pruned by their balls and, as in Elkan 2003,
+    Cost: brute force ``q p d`` multiplications, of bytes where the processor has AVX-512 VNNI, never a ``(q, p)``
+    matrix; the tree ``(q + p) c min(d, 24)`` with ``c = max(d, sqrt(p / 8))`` cells, and some dozens of points a
+    query on a converged map. Memory: up to two copies of each input. The cells are those of nearest landmarks in
+    the leading 24 coordinates (low modes first make the best ones), pruned by their balls and, as in Elkan 2003,
     by the planes between landmarks.
     """
+    check_search(queries, points)
+    one_of("method", method, METHODS)
+    distances, indices = torch.ops.geospec.spectral_nearest(queries, points, method)
+    return indices, distances
+
+
+def check_search(queries: Tensor, points: Tensor) -> None:
+    """Refuses what no search in an embedding can answer."""
     check_floats("queries", queries)
     check_floats("points", points)
     check_same_device("points", points, "queries", queries)
@@ -53,9 +62,6 @@ def spectral_nearest(queries: Tensor, points: Tensor, method: str = "auto") -> t
         raise ArgumentError(problem("queries", "at least one column", "none"))
     if points.shape[0] == 0:
         raise ArgumentError(problem("points", "at least one row", "none"))
-    one_of("method", method, METHODS)
-    distances, indices = torch.ops.geospec.spectral_nearest(queries, points, method)
-    return indices, distances
 
 
 def reference(queries: Tensor, points: Tensor, method: str = "auto") -> tuple[Tensor, Tensor]:

@@ -98,6 +98,25 @@ def test_offsets_do_not_cancel(method, offset):
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_shell_of_points_about_the_queries(method, dtype):
+    """All distances agree to four digits, more than a coarse comparison can tell apart."""
+    points = torch.nn.functional.normalize(torch.randn(3000, 30, generator=torch.Generator().manual_seed(19), dtype=torch.float64))
+    points = (points * (1 + 1e-4 * torch.rand(3000, 1, generator=torch.Generator().manual_seed(20)))).to(dtype)
+    queries = 1e-6 * surface(70, 30, 21, dtype)
+    assert torch.equal(ops.spectral_nearest(queries, points, method)[0], reference(queries, points)[0])
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("large", [1e2, 1e4])
+def test_one_coordinate_far_larger_than_the_others(method, large):
+    points, queries = surface(2000, 50, 22, torch.float32), surface(300, 50, 23, torch.float32)
+    points[:, 7] *= large
+    queries[:, 7] *= large
+    assert torch.equal(ops.spectral_nearest(queries, points, method)[0], reference(queries, points)[0])
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_two_distant_clusters(method):
     """The common centre lies far from all points, so the filter alone could not tell neighbours apart."""
     points = surface(1000, 20, 10, torch.float32)
