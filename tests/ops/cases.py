@@ -16,6 +16,8 @@ from torch import Tensor
 from geospec.ops.assembly import reference as assembly_reference
 from geospec.ops.assembly import reference_adjacency
 from geospec.ops.cotangent import reference as cotangent_reference
+from geospec.ops.csr_matmul import reference as csr_reference
+from geospec.ops.csr_matmul import reference_filter, reference_sampled
 from geospec.ops.spectral_nearest import reference as nearest_reference
 
 Arguments = tuple[Any, ...]
@@ -84,6 +86,39 @@ def nearest_inputs(dtype: torch.dtype, seed: int) -> Arguments:
     generator = torch.Generator().manual_seed(seed)
     queries, points = (torch.randn(n, 3, generator=generator, dtype=torch.float64).to(dtype) for n in (6, 60))
     return queries, points, "tree"
+
+
+def csr_pattern(seed: int, n: int, m: int) -> tuple[Tensor, Tensor]:
+    """Rows of 0 to 6 entries, columns in any order and sometimes repeated; int32 or int64 by the seed."""
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(0, 7, (n,), generator=generator)
+    lengths[n // 2] = 0
+    crow = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
+    col = torch.randint(0, m, (int(crow[-1]),), generator=generator)
+    return (crow.int(), col.int()) if seed % 2 else (crow, col)
+
+
+def csr_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    crow, col = csr_pattern(seed, 20, 17)
+    width = (3, 61, 24, 8, 16, 5, 40, 64)[seed]  # each width of the CPU's registers, and what is left over
+    return crow, col, torch.randn(len(col), dtype=torch.float64).to(dtype), torch.randn(17, width, dtype=torch.float64).to(dtype)
+
+
+def sampled_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    crow, col = csr_pattern(seed, 20, 17)
+    return crow, col, *(torch.randn(rows, 5, dtype=torch.float64).to(dtype) for rows in (20, 17))
+
+
+def filter_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    """The graph Laplacian of a ring with chords, spectrum within [0, 8]."""
+    ring = torch.eye(20, dtype=torch.float64)
+    adjacent = sum(ring.roll(shift, 1) for shift in (1, -1, 5, -5))
+    matrix = 4 * ring - adjacent
+    rows, col = matrix.nonzero(as_tuple=True)
+    crow = torch.cat([torch.zeros(1, dtype=torch.int64), torch.bincount(rows).cumsum(0)])
+    index = torch.int32 if seed % 2 else torch.int64
+    x = torch.randn(20, (2, 9, 35, 4, 8, 16, 32, 33)[seed], dtype=torch.float64).to(dtype)
+    return crow.to(index), col.to(index), matrix[rows, col].to(dtype), x, seed + 1, 1.0, 8.5
 
 
 def with_argument(position: int, change: Callable[[Any], Any]) -> Callable[[Arguments], Arguments]:
@@ -179,6 +214,58 @@ OPS = [
             "no points": (with_argument(1, lambda x: x[:0]), "points: wanted at least one row"),
             "not finite": (with_argument(1, lambda x: x / 0), "points: wanted finite values"),
             "method": (with_argument(2, lambda x: "ball"), "method: wanted one of 'auto', 'tree', 'brute', got 'ball'"),
+        },
+    ),
+    OpCase(
+        "csr_matmul",
+        csr_inputs,
+        csr_reference,
+        lambda dtype: (torch.zeros(4, dtype=torch.int64), torch.arange(0), torch.zeros(0, dtype=dtype), torch.ones(2, 9, dtype=dtype)),
+        differentiable=(2, 3),
+        refusals={
+            "vector": (with_argument(3, lambda x: x[0]), r"x: wanted shape \(n, d\), got \(5,\)"),
+            "half": (with_argument(3, lambda x: x.half()), "x: wanted float32 or float64"),
+            "mixed": (with_argument(2, lambda v: v.float()), "values: wanted the type of x"),
+            "short": (with_argument(2, lambda v: v[1:]), r"values: wanted shape \(\d+,\)"),
+            "floating indices": (with_argument(0, lambda c: c.double()), "crow: wanted int32 or int64"),
+            "mixed indices": (with_argument(0, lambda c: c.long()), "col: wanted the type of crow"),
+            "no offsets": (with_argument(0, lambda c: c[:0]), "crow: wanted shape"),
+            "offsets": (with_argument(0, lambda c: c[:-1]), "crow: wanted offsets from 0 to the"),
+            "descending": (with_argument(0, lambda c: torch.cat([c[:1], c[1:-1].flip(0), c[-1:]])), "crow: wanted offsets that do not"),
+            "too large": (with_argument(1, lambda c: c + 9), r"col: wanted indices in \[0, 17\)"),
+            "negative": (with_argument(1, lambda c: c - 9), r"col: wanted indices in \[0, 17\)"),
+        },
+    ),
+    OpCase(
+        "csr_sampled_products",
+        sampled_inputs,
+        reference_sampled,
+        lambda dtype: (torch.zeros(4, dtype=torch.int64), torch.arange(0), torch.ones(3, 2, dtype=dtype), torch.ones(0, 2, dtype=dtype)),
+        differentiable=(2, 3),
+        refusals={
+            "rows": (with_argument(2, lambda x: x[1:]), "left: wanted one row for each row of the matrix, 20, got 19"),
+            "columns": (with_argument(3, lambda x: x[:, 1:]), r"right: wanted shape \(n, 5\), got \(17, 4\)"),
+            "mixed": (with_argument(3, lambda x: x.float()), "right: wanted the type of left"),
+            "too large": (with_argument(1, lambda c: c + 9), r"col: wanted indices in \[0, 17\)"),
+        },
+    ),
+    OpCase(
+        "chebyshev_filter",
+        filter_inputs,
+        reference_filter,
+        lambda dtype: (
+            *(torch.zeros(1, dtype=torch.int64), torch.arange(0)),
+            *(torch.zeros(s, dtype=dtype) for s in (0, (0, 3))),
+            3,
+            0.0,
+            1.0,
+        ),
+        differentiable=(3,),
+        refusals={
+            "rows": (with_argument(3, lambda x: x[1:]), "x: wanted one row for each row of the matrix, 20, got 19"),
+            "degree": (with_argument(4, lambda degree: -1), "degree: wanted 0 or more, got -1"),
+            "interval": (with_argument(6, lambda upper: 1.0), "upper: wanted more than lower, 1"),
+            "not a number": (with_argument(6, lambda upper: float("nan")), "upper: wanted more than lower, 1"),
         },
     ),
 ]
