@@ -228,3 +228,262 @@ class _Operator:
             if torch.equal(spread, label):
                 return torch.unique(label, return_inverse=True)[1]
             label = spread
+
+
+class _Search:
+    """One solve: where the filter begins, the iteration, and the look for what it missed."""
+
+    def __init__(self, operator: _Operator, k: int, tolerance: float, progress: Callable[[int, int], None] | None) -> None:
+        self.operator, self.k, self.tolerance = operator, k, tolerance
+        self.progress = progress or (lambda converged, wanted: None)
+        self.certain = operator.gershgorin()
+        self.bound = min(self.certain, 1.01 * operator.upper_bound()) if self.certain > 0 else 1.0
+        self.cut, self.degree = 0.0, 0
+
+    def run(self, start: Tensor | None) -> _Pairs:
+        operator, record = self.operator, self.operator.record
+        found = self._null()
+        record |= {"null": len(found), "started": 0, "space": len(found)}
+        block = None
+        if start is not None and start.shape[1]:
+            found, block = self._begin(start, found)
+        missing = max(self.k - len(found), 0)
+        if not self.cut and len(found) < self.k:
+            self._place(self._cut_by_density(found))
+        if not self.cut:  # all wanted ones are zeros of components
+            return found[: self.k]
+        while True:
+            while missing:
+                pairs, block = self._iterate(found, block, missing)
+                found, missing = found.merged(pairs), missing - len(pairs)
+            block, missing = self._missed(found)
+            if not missing:
+                record |= {"degree": self.degree, "cut": self.cut, "bound": self.bound}
+                return found[: self.k]
+
+    def _accepted(self, values: Tensor) -> Tensor:
+        """The largest residual that counts as converged, for each value."""
+        return (ROUNDING * self.bound / (values + self.operator.scale)).clamp(min=self.tolerance)
+
+    def _place(self, cut: float) -> None:
+        """Begin the filter at ``cut``, with the degree that grows enough at zero."""
+        self.cut = min(cut, 0.9 * self.bound)
+        self.degree = max(2, math.ceil(GROWTH / math.acosh((self.bound + self.cut) / (self.bound - self.cut)))) if cut > 0 else DEEPEST + 1
+        self._refuse_beyond(self.degree)
+
+    def _refuse_beyond(self, degree: int) -> None:
+        if degree > DEEPEST:
+            mass = self.operator.root.square()
+            raise ConvergenceError(
+                f"{self.k} eigenpairs of {self.operator.n} points: the spectrum reaches to {self.bound:.1e}, over {self.bound / self._finest():.0e} "
+                f"times the wanted part, and a polynomial of degree {DEEPEST} does not tell them apart (masses from {float(mass.min()):.1e} to "
+                f"{float(mass.max()):.1e}); use the factorising solver, or mend the slivers"
+            )
+
+    def _finest(self) -> float:
+        """The least eigenvalue at which the filter can begin."""
+        return self.bound * math.tanh(GROWTH / (2 * DEEPEST)) ** 2
+
+    def _filtered(self, x: Tensor) -> Tensor:
+        return self.operator.filtered(x, self.degree, self.cut, self.bound)
+
+    def _null(self) -> _Pairs:
+        """Constants on components, larger ones first, as far as the matrix maps them to zero; at most ``k``."""
+        operator = self.operator
+        label = operator.components()
+        mass = torch.zeros(int(label.max()) + 1, dtype=torch.float64, device=label.device).index_add_(0, label, operator.root.square())
+        largest = torch.argsort(mass, descending=True, stable=True)[: self.k]
+        rows = torch.where(label == largest[:, None], operator.root / mass[largest].sqrt()[:, None], 0.0)
+        image = operator.apply(rows.T.contiguous()).T
+        residuals = image.norm(dim=1) / operator.scale
+        values = torch.zeros_like(residuals)
+        zero = residuals <= self._accepted(values)
+        return _Pairs(values[zero], rows[zero], residuals[zero])
+
+    def _begin(self, start: Tensor, found: _Pairs) -> tuple[_Pairs, Tensor | None]:
+        """Keep of the given vectors what has converged; the others are the first block."""
+        columns, _ = self._orthonormal(start, found.rows)
+        pairs = self.operator.ritz(columns.T.contiguous())
+        good = pairs.residuals <= self._accepted(pairs.values)
+        self.operator.record["started"] = int(good.sum())
+        every = found.merged(pairs)
+        if len(every) >= self.k and float(every.residuals[self.k - 1]) < 0.1:
+            self._place(SLOPE * float(every.values[self.k - 1]))
+        rest = pairs[~good]
+        found = found.merged(pairs[good])
+        rest = rest[: max(self.k - len(found), 0)]
+        return found, self._widened(rest.rows.T) if len(rest) else None
+
+    def _widened(self, block: Tensor) -> Tensor:
+        """With random columns, so that it is as wide as a block."""
+        short = BLOCK - block.shape[1]
+        return torch.cat([block, self.operator.normal(short)], dim=1) if short > 0 else block
+
+    def _cut_by_density(self, found: _Pairs) -> float:
+        """The value below which there are about ``SLOPE k`` eigenvalues, by the kernel polynomial method.
+
+        Traces of Chebyshev polynomials of ``A``, estimated with random vectors and damped after Jackson, give the number of
+        eigenvalues below any value; the recurrence runs until it resolves the wanted one.
+        """
+        operator = self.operator
+        free = operator.n - len(found)
+        target = min(SLOPE * self.k + BLOCK / 2 - len(found), 0.9 * free)
+        before = operator.normal(SAMPLES)
+        before -= found.rows.T @ (found.rows @ before)
+        now = before - (2 / self.bound) * operator.apply(before)
+        size = before.square().sum()
+        dots, steps, until = [size, (before * now).sum()], 1, 16
+        while True:
+            while steps < until:
+                following = operator.apply(now).mul_(-4 / self.bound).add_(now, alpha=2).sub_(before)
+                before, now = now, following
+                dots += [before.square().sum(), (before * now).sum()]
+                steps += 1
+            moments = torch.stack(dots).cpu()
+            if not bool(moments.abs().max() <= 1.001 * moments[0]):  # it grows: the bound does not hold
+                if self.bound >= self.certain:
+                    raise ConvergenceError(f"{self.k} eigenpairs of {operator.n} points: the matrix is not positive semi-definite")
+                self.bound = self.certain
+                return self._cut_by_density(found)
+            moments[2:] = 2 * moments[2:] - moments[:2].repeat(len(moments) // 2 - 1)
+            angle = _angle_of_count(moments * (free / moments[0]), target)
+            operator.record["products_estimate"] = operator.record["products"]
+            if angle * len(moments) >= 3 * math.pi:
+                return self.bound * (1 - math.cos(angle)) / 2
+            self._refuse_beyond(2 * until)
+            until *= 2
+
+    def _iterate(self, found: _Pairs, block: Tensor | None, wanted: int) -> tuple[_Pairs, Tensor | None]:
+        """Block Lanczos on the filtered operator, in the complement of what was found.
+
+        Returns the first ``wanted`` eigenpairs; or, where the space is full, those of them that converged and a block to go
+        on with, after the filter has moved to where it now seems right.
+        """
+        operator, held = self.operator, len(found)
+        block = self._widened(operator.normal(0) if block is None else block)
+        width = block.shape[1]
+        limit = min(operator.n - held, 6 * wanted + 16 * width)
+        space = torch.empty(held + limit + width, operator.n, dtype=torch.float64, device=block.device)
+        space[:held] = found.rows
+        projected = torch.zeros(limit, limit, dtype=torch.float64)
+        following, coupling = self._orthonormal(block, space[:held])
+        before = start = stop = 0
+        check, target = int(2.2 * wanted) + 2 * width, 0.3 * self.tolerance
+        while True:
+            before, start, stop = start, stop, stop + following.shape[1]
+            space[held + start : held + stop] = following.T
+            projected[start:stop, before:start] = coupling[:, : start - before]
+            projected[before:start, start:stop] = coupling[:, : start - before].T
+            image = self._filtered(following)
+            operator.record["blocks"] += 1
+            nearby = space[held + before : held + stop]
+            local = nearby @ image
+            image.addmm_(nearby.T, local, alpha=-1)
+            inner = local[start - before :].cpu()
+            projected[start:stop, start:stop] = (inner + inner.T) / 2
+            following, coupling = self._orthonormal(image, space[: held + stop])
+            full = stop + following.shape[1] > limit or not following.shape[1]
+            if stop < min(check, operator.n - held) and not full:
+                continue
+            operator.record["space"] = max(operator.record["space"], held + stop)
+            theta, ritz = torch.linalg.eigh(projected[:stop, :stop])
+            theta, ritz = theta[-wanted:].flip(0), ritz[:, -wanted:].flip(1)
+            leak = (coupling @ ritz[start:]) / theta
+            error = leak.norm(dim=0)
+            self.progress(held + int((error <= target).sum()), self.k)
+            check = int(1.06 * stop) + width
+            if not full and (float(theta[-1]) < 1.1 or float(error.max()) > target):
+                continue
+            # One more application of the filter to the Ritz vectors is at hand in the block that follows.
+            space[held + stop : held + stop + following.shape[1]] = following.T
+            mix = torch.cat([ritz, leak]).T.to(space.device)
+            pairs = operator.ritz(mix @ space[held : held + stop + following.shape[1]])
+            good = pairs.residuals <= self._accepted(pairs.values)
+            if bool(good.all()):
+                return pairs, None
+            if not full and target > 1e-15:
+                target *= 0.3 * float((self._accepted(pairs.values) / pairs.residuals).min())
+                continue
+            return self._restarted(pairs, good, float(error.max()), stop)
+
+    def _restarted(self, pairs: _Pairs, good: Tensor, error: float, space: int) -> tuple[_Pairs, Tensor]:
+        record, worst = self.operator.record, float(pairs.residuals.max())
+        record["restarts"] += 1
+        if record["restarts"] > 6:
+            raise ConvergenceError(
+                f"{self.k} eigenpairs of {self.operator.n} points: {int((~good).sum())} not converged after {record['blocks']} blocks in "
+                f"spaces of up to {space}, worst relative residual {worst:.1e} (median {float(pairs.residuals.median()):.1e}), wanted "
+                f"{self.tolerance:.0e}; polynomial of degree {self.degree} that begins at {self.cut:.1e} of {self.bound:.1e}: use the "
+                "factorising solver"
+            )
+        self._place(SLOPE * float(pairs.values[-1]))
+        return pairs[good], pairs[~good].rows.T
+
+    def _missed(self, found: _Pairs) -> tuple[Tensor | None, int]:
+        """Whether the complement of what was found holds an eigenvalue below the last wanted one: a block to begin with, and how many.
+
+        A block finds no more copies of a multiple eigenvalue than it has columns. Three steps from fresh random vectors show
+        the others, as nothing stands in front of them now.
+        """
+        operator, held = self.operator, len(found)
+        width = min(PROBES, operator.n - held)
+        if width == 0:
+            return None, 0
+        following, _ = self._orthonormal(operator.normal(width), found.rows)
+        rows = torch.cat([found.rows, following.T])
+        images = []
+        for _ in range(3):
+            images.append(self._filtered(following))
+            following, _ = self._orthonormal(images[-1] - rows.T @ (rows @ images[-1]), rows)
+            rows = torch.cat([rows, following.T])
+        seen = rows[held:]
+        inner = (seen[: 3 * width] @ torch.cat(images, dim=1)).cpu()
+        theta, ritz = torch.linalg.eigh((inner + inner.T) / 2)
+        last = (self.bound + self.cut - 2 * float(found.values[self.k - 1])) / (self.bound - self.cut)
+        last = math.cosh(self.degree * math.acosh(last)) if last > 1 else 1.0
+        more = theta > last * (1 + 1e-6)
+        if not bool(more.any()):
+            return None, 0
+        return seen[: 3 * width].T @ ritz[:, more].to(seen.device), int(more.sum())
+
+    def _orthonormal(self, block: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """``(Q, R)``, ``block = Q R`` up to the span of ``rows``, ``Q (n, w)`` orthonormal and orthogonal to ``rows``; ``R`` on the host.
+
+        By the eigenvectors of Gram matrices, as often as it takes. Columns that vanish (an invariant subspace is found) are
+        replaced by random ones with zero rows in ``R``; ``Q`` is narrower only where ``rows`` leave no more room.
+        """
+        room = min(block.shape[1], self.operator.n - len(rows))
+        coupling = torch.eye(block.shape[1], dtype=torch.float64)
+        if room == 0:
+            return block[:, :0], coupling[:0]
+        least, projected = 1e-13 * max(float(block.norm()) / math.sqrt(block.shape[1]), 1.0), False
+        for _ in range(8):
+            if projected:
+                block = torch.addmm(block, rows.T, rows @ block, alpha=-1)
+            _, rotation = torch.linalg.eigh((block.T @ block).cpu())
+            rotation = rotation[:, -room:].flip(1)
+            block = block @ rotation.to(block.device)
+            norms = block.norm(dim=0).cpu()
+            lost = norms <= least
+            coupling = torch.where(lost, 0.0, norms)[:, None] * (rotation.T @ coupling)
+            block = block / torch.where(lost, 1.0, norms).to(block.device)
+            if bool(lost.any()):
+                block[:, lost.to(block.device)] = self.operator.normal(int(lost.sum())) / math.sqrt(self.operator.n)
+            elif projected and float(norms.min()) > 0.1:
+                return block, coupling
+            least, projected = 1e-13, True
+        raise ConvergenceError(f"{self.k} eigenpairs of {self.operator.n} points: {room} directions outside the space were not found")
+
+
+def _angle_of_count(moments: Tensor, target: float) -> float:
+    """The angle ``phi`` such that ``target`` of the eigenvalues ``cos(phi_i)`` with the given Chebyshev moments have ``phi_i < phi``."""
+    order = torch.arange(1, len(moments), dtype=torch.float64)
+    size, step = len(moments), math.pi / (len(moments) + 1)
+    damping = ((size - order + 1) * torch.cos(order * step) + torch.sin(order * step) / math.tan(step)) / (size + 1)
+    weight = 2 * damping * moments[1:] / order
+    low, high = 0.0, math.pi
+    for _ in range(50):
+        middle = (low + high) / 2
+        count = (float(moments[0]) * middle + float(weight @ torch.sin(order * middle))) / math.pi
+        low, high = (middle, high) if count < target else (low, middle)
+    return high
