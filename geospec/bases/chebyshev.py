@@ -241,7 +241,7 @@ class _Search:
         self.cut, self.degree = 0.0, 0
 
     def run(self, start: Tensor | None) -> _Pairs:
-        operator, record = self.operator, self.operator.record
+        record = self.operator.record
         found = self._null()
         record |= {"null": len(found), "started": 0, "space": len(found)}
         block = None
@@ -275,9 +275,9 @@ class _Search:
         if degree > DEEPEST:
             mass = self.operator.root.square()
             raise ConvergenceError(
-                f"{self.k} eigenpairs of {self.operator.n} points: the spectrum reaches to {self.bound:.1e}, over {self.bound / self._finest():.0e} "
-                f"times the wanted part, and a polynomial of degree {DEEPEST} does not tell them apart (masses from {float(mass.min()):.1e} to "
-                f"{float(mass.max()):.1e}); use the factorising solver, or mend the slivers"
+                f"{self.k} eigenpairs of {self.operator.n} points: the spectrum reaches to {self.bound:.1e}, over "
+                f"{self.bound / self._finest():.0e} times the wanted part, and a polynomial of degree {DEEPEST} does not tell them apart "
+                f"(masses from {float(mass.min()):.1e} to {float(mass.max()):.1e}); use the factorising solver, or mend the slivers"
             )
 
     def _finest(self) -> float:
