@@ -58,7 +58,18 @@ def nearest_entries() -> list[Entry]:
     return entries()
 
 
-TABLES: dict[str, Callable[[], list[Entry]]] = {"cotangent": cotangent_entries, "spectral_nearest": nearest_entries}
+def sparse_entries() -> list[Entry]:
+    """Sparse products with dense blocks, and the eigensolver that is made of them."""
+    from .sparse import entries
+
+    return entries()
+
+
+TABLES: dict[str, Callable[[], list[Entry]]] = {
+    "cotangent": cotangent_entries,
+    "sparse": sparse_entries,
+    "spectral_nearest": nearest_entries,
+}
 
 
 def main() -> None:
