@@ -86,10 +86,18 @@ def neighbour_entries() -> list[Entry]:
     return entries()
 
 
+def sparse_entries() -> list[Entry]:
+    """Sparse products with dense blocks, and the eigensolver that is made of them."""
+    from .sparse import entries
+
+    return entries()
+
+
 TABLES: dict[str, Callable[[], list[Entry]]] = {
     "cotangent": cotangent_entries,
     "robust": robust_entries,
     "neighbours": neighbour_entries,
+    "sparse": sparse_entries,
     "spectral_nearest": nearest_entries,
 }
 

@@ -51,6 +51,14 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   m.def("farthest_points(Tensor points, int m, int start=0) -> Tensor");
   // Per query the squared distances (q, k) to the k nearest points, the nearest first, and their indices (q, k).
   m.def("spectral_knn(Tensor queries, Tensor points, int k, str method=\"auto\") -> (Tensor, Tensor)");
+  // Sparse matrix (n, m) in CSR times a dense block (m, b).
+  m.def("csr_matmul(Tensor crow, Tensor col, Tensor values, Tensor x) -> Tensor");
+  // For each entry (i, j) of a CSR pattern <row i of left, row j of right>: the derivative of csr_matmul in the values.
+  m.def("csr_sampled_products(Tensor crow, Tensor col, Tensor left, Tensor right) -> Tensor");
+  // Chebyshev polynomial of a symmetric matrix, within [-1, 1] on [lower, upper] and growing below, times a block.
+  m.def(
+      "chebyshev_filter(Tensor crow, Tensor col, Tensor values, Tensor x, int degree, float lower, float upper) -> "
+      "Tensor");
 }
 
 // Importing geospec._C loads this library, which registers the ops above; the module itself is empty.

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from ..errors import ArgumentError, ConvergenceError, one_of, problem
 from ..factor import symmetric_csr
+from ..laplacians.sparse import from_scipy
+from .chebyshev import chebyshev_eigenpairs
 from .krylov import Found, Pencil, Window, just_above, lowest, residuals, rounding, scale_of
 
 if TYPE_CHECKING:
@@ -61,8 +63,8 @@ def eigenpairs(
     Parameters
     ----------
     stiffness : SciPy sparse or torch CSR ``(n, n)``, symmetric positive semi-definite (up to rounding).
-    mass : positive ``(n,)`` vector or diagonal matrix, a sparse symmetric positive definite matrix (consistent mass), or ``None``
-        for the identity.
+    mass : positive ``(n,)`` vector or diagonal matrix, a sparse symmetric positive definite matrix (consistent mass, not for
+        ``"chebyshev"``), or ``None`` for the identity.
     k : from 1 to n. window : ``(low, high)`` for all eigenvalues ``low <= lambda < high`` instead.
     solver : ``"krylov"`` is block Lanczos over a sparse ``L D L^T`` on the CPU, see :mod:`geospec.bases.krylov`;
         ``"chebyshev"`` needs no factorisation and stays on the device of the stiffness, see :mod:`geospec.bases.chebyshev`;
@@ -88,6 +90,8 @@ def eigenpairs(
     one_of("solver", solver, SOLVERS)
     if not (isinstance(tolerance, float | int) and 0 < tolerance < 1):
         raise ArgumentError(problem("tolerance", "a number between 0 and 1", repr(tolerance)))
+    if solver == "chebyshev" or (solver == "auto" and isinstance(stiffness, Tensor) and stiffness.device.type != "cpu" and window is None):
+        return _chebyshev(stiffness, mass, k, window, tolerance, start, seed, progress)
     matrices = _checked(stiffness, mass)
     n = matrices.n
     if (k is None) == (window is None):
@@ -101,12 +105,30 @@ def eigenpairs(
         if window is not None:
             found = _window(matrices, window, tolerance, random)
         else:
-            if solver == "auto" and device.type != "cpu" and n > DENSE:
-                solver = "chebyshev"
             found = _by_component(matrices, int(k), solver, tolerance, random, guess, progress)
     results = (found.values, found.vectors, found.residuals)
     given = [r.to(device) for r in results] if isinstance(stiffness, Tensor) else [r.numpy() for r in results]
     return Eigenpairs(given[0], given[1], given[2], {"n": n, "k": len(found.values), "tolerance": tolerance, **found.record})
+
+
+def _chebyshev(
+    stiffness: Any, mass: Any, k: int | None, window: object, tolerance: float, start: Any, seed: int, progress: Progress | None
+) -> Eigenpairs:
+    """On the device of the stiffness; nothing is copied to the host."""
+    if window is not None or k is None:
+        raise ArgumentError(problem("window", "none for solver='chebyshev'", window, "use solver='krylov'"))
+    matrix = stiffness if isinstance(stiffness, Tensor) else from_scipy(stiffness)
+    weights = torch.ones(len(matrix), dtype=torch.float64) if mass is None else mass
+    if not isinstance(weights, Tensor):
+        weights = torch.from_numpy(np.asarray(weights.diagonal() if hasattr(weights, "diagonal") and weights.ndim == 2 else weights))
+    vectors = getattr(start, "vectors", start)
+    vectors = None if vectors is None else torch.as_tensor(vectors).to(matrix.device)
+    tell = None if progress is None else lambda done, total: progress("modes", done, total)
+    found = chebyshev_eigenpairs(matrix, weights.to(matrix.device), k, tolerance=tolerance, start=vectors, seed=seed, progress=tell)
+    values, modes, errors, record = found
+    given = [values, modes, errors] if isinstance(stiffness, Tensor) else [r.numpy() for r in (values, modes, errors)]
+    report = {"n": len(matrix), "k": k, "tolerance": tolerance, "solver": "chebyshev", "counted": False, **record}
+    return Eigenpairs(given[0], given[1], given[2], report)
 
 
 class Matrices(NamedTuple):

@@ -15,6 +15,7 @@ from ..shapes.mesh import Mesh
 from .anisotropic import anisotropic_laplacian
 from .checks import REPAIR, refuse_degenerate, refuse_unreferenced
 from .graph import graph_laplacian
+from .local_triangulation import local_triangles
 from .operator import Laplacian
 from .sparse import csr
 
@@ -107,13 +108,7 @@ def _delaunay(mesh: Mesh) -> Laplacian:
 
 def _robust_cloud(cloud: PointCloud, mollify_factor: float, n_neighbors: int) -> Laplacian:
     points, n = _plain(cloud.points), cloud.n_points
-    if points.shape[1] != 3:
-        raise ShapeError(problem("shape", "points in three dimensions", f"{points.shape[1]}"))
-    if n_neighbors < 3:
-        raise ArgumentError(problem("n_neighbors", "at least 3", n_neighbors))
-    if n <= n_neighbors:
-        raise ShapeError(problem("shape", f"more than n_neighbors = {n_neighbors} points", n, "lower n_neighbors"))
-    triangles, multiplicity = ops.local_triangles(points, _neighbours(points, n_neighbors + 1))
+    triangles, multiplicity = local_triangles(cloud, n_neighbors)
     alone = torch.ones(n, dtype=torch.bool, device=points.device)
     alone[triangles.reshape(-1)] = False
     if alone.any():
@@ -124,14 +119,6 @@ def _robust_cloud(cloud: PointCloud, mollify_factor: float, n_neighbors: int) ->
         raise ShapeError(problem("shape", "points that sample a surface", got, hint))
     crow, col, values, mass = ops.robust_stiffness(points, triangles, multiplicity, mollify_factor=mollify_factor)
     return _checked(crow, col, values / 3, mass / 3, "robust")  # each triangle is seen from its three corners
-
-
-def _neighbours(points: Tensor, k: int) -> Tensor:
-    """The ``k`` nearest points of each, itself among them unless more share its place, ``(n, k)`` int64."""
-    from scipy.spatial import cKDTree
-
-    places = points.double().cpu().numpy()
-    return torch.from_numpy(cKDTree(places).query(places, k, workers=-1)[1]).to(points.device)
 
 
 def _plain(points: Tensor) -> Tensor:

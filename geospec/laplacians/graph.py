@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .. import ops
 from ..errors import ArgumentError, ShapeError, one_of, problem
 from ..shapes.cloud import PointCloud
 from ..shapes.mesh import Mesh
@@ -100,20 +101,7 @@ def _neighbour_edges(cloud: PointCloud, k: int) -> Tensor:
     if n <= k:
         raise ShapeError(problem("shape", f"more than n_neighbors = {k} points", n, "lower n_neighbors"))
     points = cloud.points.detach()
-    index = _knn(points, points, k + 1)[1]
-    point = torch.arange(n, device=index.device)[:, None]
-    # A point is its own nearest, unless it coincides with more than k others: then the last one found makes room.
-    other = index != point
-    other[:, -1] &= ~other.all(dim=1)
-    near = index[other].reshape(n, k)
+    near = ops.knn(points, points, k, exclude_self=True)[1]
+    point = torch.arange(n, device=near.device)[:, None]
     key = torch.unique(torch.minimum(point, near) * n + torch.maximum(point, near))
     return torch.stack([key // n, key % n], dim=1)
-
-
-def _knn(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Squared distances and indices ``(m, k)`` of the nearest points, nearest first."""
-    from scipy.spatial import cKDTree
-
-    tree = cKDTree(points.double().cpu().numpy())
-    distance, index = tree.query(queries.double().cpu().numpy(), k=range(1, k + 1), workers=torch.get_num_threads())
-    return torch.from_numpy(distance**2).to(points), torch.from_numpy(index).long().to(points.device)

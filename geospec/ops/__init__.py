@@ -6,6 +6,7 @@ plain PyTorch that serves as executable specification. Their schemas stand in ``
 
 from .assembly import Adjacency, assemble_stiffness, mesh_adjacency
 from .cotangent import cotangent
+from .csr_matmul import chebyshev_filter, csr_matmul, csr_sampled_products
 from .farthest_points import farthest_points
 from .library import backend_info
 from .local_triangles import local_triangles
@@ -18,7 +19,10 @@ __all__ = [
     "Adjacency",
     "assemble_stiffness",
     "backend_info",
+    "chebyshev_filter",
     "cotangent",
+    "csr_matmul",
+    "csr_sampled_products",
     "farthest_points",
     "knn",
     "local_triangles",

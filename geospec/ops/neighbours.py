@@ -11,6 +11,9 @@ from ..errors import ArgumentError, problem
 from . import library  # noqa: F401  (registers the ops)
 from .checks import check_floats, check_same_device
 
+#: Coordinates up to which a tree of boxes is the quicker search.
+BOXES = 12
+
 
 def knn(
     queries: Tensor,
@@ -21,7 +24,8 @@ def knn(
     query_offsets: Tensor | None = None,
     point_offsets: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The ``k`` nearest points of each query, nearest first, in Euclidean distance. Made for 2 and 3 dimensions, right in any.
+    """The ``k`` nearest points of each query, nearest first, in Euclidean distance. Made for 2 and 3 dimensions, right in any;
+    in more than twelve, unless batched, the search is that of :func:`geospec.ops.spectral_knn`.
 
     Exact: distances are differences, squares and sums in double for either type, rounded at the end, and of equally near
     points the smaller index comes first. The answer does not depend on the number of threads.
@@ -58,8 +62,19 @@ def knn(
     if point_offsets is None and queries.shape[0] and k > points.shape[0] - exclude_self:
         others = f"the {max(points.shape[0] - exclude_self, 0)} {'other ' if exclude_self else ''}points"
         raise ArgumentError(problem("k", f"at most {others}", k, "lower k or add points"))
-    # The one place where the dimension decides which raw op answers: a tree of boxes for all of them.
+    if queries.shape[1] > BOXES and query_offsets is None and point_offsets is None and queries.shape[0]:
+        return _spectral(queries, points, k, exclude_self)
     return torch.ops.geospec.knn(queries, points, k, exclude_self, query_offsets, point_offsets)
+
+
+def _spectral(queries: Tensor, points: Tensor, k: int, exclude_self: bool) -> tuple[Tensor, Tensor]:
+    """The search for spectral embeddings, which prunes by cells and not by boxes."""
+    if not exclude_self:
+        return torch.ops.geospec.spectral_knn(queries, points, k)
+    squared, indices = torch.ops.geospec.spectral_knn(queries, points, k + 1)
+    other = indices != torch.arange(len(queries), device=indices.device)[:, None]
+    other[:, -1] &= ~other.all(dim=1)  # a point that has more than k doubles may not be among its own nearest
+    return squared[other].reshape(-1, k), indices[other].reshape(-1, k)
 
 
 def radius_search(

@@ -223,7 +223,7 @@ def test_delaunay_refuses_what_is_no_surface():
             laplacian(MESHES[name], "delaunay")
     with pytest.raises(ShapeError, match="a surface with area at every vertex, got triangles without area"):
         laplacian(sliver(), "delaunay")
-    with pytest.raises(ArgumentError, match="kind: wanted 'robust' for a point cloud, got 'delaunay'"):
+    with pytest.raises(ArgumentError, match="kind: wanted 'robust' or 'graph' for a point cloud, got 'delaunay'"):
         laplacian(sphere_cloud(50), "delaunay")
 
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from geospec.ops.csr_matmul import reference as csr_reference
-from geospec.ops.csr_matmul import reference_filter, reference_sampled
 from torch import Tensor
 
 from geospec.ops.assembly import reference as assembly_reference
 from geospec.ops.assembly import reference_adjacency
 from geospec.ops.cotangent import reference as cotangent_reference
+from geospec.ops.csr_matmul import reference as csr_reference
+from geospec.ops.csr_matmul import reference_filter, reference_sampled
 from geospec.ops.farthest_points import reference as farthest_reference
 from geospec.ops.local_triangles import reference as local_triangles_reference
 from geospec.ops.neighbours import reference as knn_reference

@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 from geospec import ops
 from geospec.errors import ArgumentError
 from geospec.ops.farthest_points import reference as farthest_reference
-from geospec.ops.neighbours import reference, reference_radius_search
+from geospec.ops.neighbours import BOXES, reference, reference_radius_search
 
 DTYPES = [torch.float32, torch.float64]
 SPREADS = ["volume", "surface", "clusters", "line", "lattice", "few places"]
@@ -36,14 +36,33 @@ def assert_equal(ours, theirs):
         assert torch.equal(a, b)
 
 
+def _whole(points, offsets):
+    return {"point_offsets": torch.tensor([0, len(points)])} if offsets else {}
+
+
+@pytest.mark.parametrize("exclude_self", [False, True])
+@pytest.mark.parametrize("kind", SPREADS)
+def test_many_dimensions_are_searched_as_embeddings(kind, exclude_self):
+    """The same neighbours in the same order; distances are summed in another order, so their last bit may differ."""
+    points = spread(kind, 700, 40, torch.float64)
+    squared, indices = ops.knn(points, points, 12, exclude_self=exclude_self)
+    expected, expected_indices = reference(points, points, 12, exclude_self)
+    assert torch.equal(indices, expected_indices)
+    torch.testing.assert_close(squared, expected, rtol=1e-13, atol=1e-25)
+    assert (indices == torch.arange(700)[:, None]).any() != exclude_self
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("d", [1, 2, 3, 5, 40])
 @pytest.mark.parametrize("kind", SPREADS)
 def test_equals_brute_force_to_the_last_bit(kind, d, dtype):
     points, queries = spread(kind, 700, d, dtype), spread(kind, 90, d, dtype, seed=1)
+    offsets = {} if d <= BOXES else {"query_offsets": torch.tensor([0, 90])}  # batches are searched by boxes in any dimension
     for k in (1, 16):
-        assert_equal(ops.knn(queries, points, k), reference(queries, points, k))
-        assert_equal(ops.knn(points, points, k, exclude_self=True), reference(points, points, k, True))
+        assert_equal(ops.knn(queries, points, k, **offsets, **_whole(points, offsets)), reference(queries, points, k))
+        offsets_of_self = {name: torch.tensor([0, 700]) for name in offsets}
+        mine = ops.knn(points, points, k, exclude_self=True, **offsets_of_self, **_whole(points, offsets))
+        assert_equal(mine, reference(points, points, k, True))
     radius = float(reference(queries, points, 20)[0].double().max().sqrt())
     for most in (None, 3):
         ours = ops.radius_search(queries, points, radius, most=most)
