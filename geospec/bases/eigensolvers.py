@@ -340,7 +340,7 @@ def _certified(pencil: Pencil, guess: Tensor, tolerance: float) -> Found | None:
     if flawed:
         return None
     vectors = torch.linalg.solve_triangular(root, guess, upper=False).T.contiguous()
-    form = vectors.T @ (pencil.matrix @ vectors)
+    form = vectors.T @ pencil.stiffen(vectors)
     values, turn = torch.linalg.eigh((form + form.T) / 2)
     vectors = vectors @ turn
     errors = residuals(pencil, values, vectors)

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .. import ops
 from ..errors import ConvergenceError
 from ..factor import SparseFactor, SparsePattern
-from ..laplacians.sparse import csr
 
 #: Columns of a block. More share the reads of factor and space, fewer need a smaller space; measured on surfaces.
 WIDTH = 8
@@ -69,12 +69,17 @@ class Pencil:
         self.greatest = float((own if self.lumped else own / self.mass[self.pattern.diagonal]).max())
 
     @cached_property
-    def matrix(self) -> Tensor:
-        return csr(self.pattern.crow, self.pattern.col, self.values)
+    def _index(self) -> tuple[Tensor, Tensor]:
+        narrow = torch.int32 if len(self.pattern.col) < 2**31 else torch.int64
+        return self.pattern.crow.to(narrow), self.pattern.col.to(narrow)
 
-    @cached_property
-    def mass_matrix(self) -> Tensor:
-        return csr(self.pattern.crow, self.pattern.col, self.mass)
+    def stiffen(self, columns: Tensor) -> Tensor:
+        """``S x`` for vectors ``(n, b)``."""
+        return ops.csr_matmul(*self._index, self.values, columns)
+
+    def weigh_columns(self, columns: Tensor) -> Tensor:
+        """``M x`` for vectors ``(n, b)``."""
+        return columns if self.lumped else ops.csr_matmul(*self._index, self.mass, columns)
 
     @cached_property
     def mass_factor(self) -> SparseFactor:
@@ -136,7 +141,7 @@ class Pencil:
 
     def weigh(self, rows: Tensor) -> Tensor:
         """``M x`` for vectors ``(b, n)``."""
-        return rows if self.lumped else (self.mass_matrix @ rows.T).T.contiguous()
+        return rows if self.lumped else self.weigh_columns(rows.T.contiguous()).T.contiguous()
 
     def dual_norm(self, columns: Tensor) -> Tensor:
         """Norms of vectors ``S x``, ``(n, b)``, under ``M^-1``."""
@@ -328,8 +333,11 @@ def refined(pencil: Pencil, factor: SparseFactor, vectors: Tensor, wanted: int) 
         vectors[part] = factor.solve_rows(pencil.weigh(vectors[part]))
     gram, form = (torch.empty(count, count, dtype=torch.float64) for _ in range(2))
     for part in slices:
-        gram[:, part] = vectors @ pencil.weigh(vectors[part]).T
-        form[:, part] = vectors @ (pencil.matrix @ vectors[part].T.contiguous())
+        columns = vectors[part].T.contiguous()
+        gram[part.start :, part] = vectors[part.start :] @ pencil.weigh_columns(columns)
+        form[part.start :, part] = vectors[part.start :] @ pencil.stiffen(columns)
+    form = form.tril() + form.tril(-1).T  # the halves above were not computed
+    gram = gram.tril() + gram.tril(-1).T
     size = gram.diagonal().rsqrt()
     root = torch.linalg.cholesky(size[:, None] * gram * size)
     form = torch.linalg.solve_triangular(root, size[:, None] * form * size, upper=False)
@@ -355,7 +363,7 @@ def polish(pencil: Pencil, sigma: float, factor: SparseFactor, found: Found, tol
     rows = found.vectors[:, above].T.contiguous()
     weighed = pencil.weigh(rows)
     image = factor.solve_rows(weighed)
-    shifted = (pencil.matrix @ image.T.contiguous()).T - sigma * pencil.weigh(image)
+    shifted = pencil.stiffen(image.T.contiguous()).T - sigma * pencil.weigh(image)
     image += factor.solve_rows(weighed - shifted)
     image /= (image * pencil.weigh(image)).sum(dim=1, keepdim=True).sqrt() * torch.sign((image * weighed).sum(dim=1, keepdim=True))
     columns = image.T.contiguous()
@@ -371,7 +379,7 @@ def residuals(pencil: Pencil, values: Tensor, columns: Tensor) -> Tensor:
     norms = []
     for i in range(0, columns.shape[1], COLUMNS):
         x, part = columns[:, i : i + COLUMNS].contiguous(), values[i : i + COLUMNS]
-        difference = pencil.matrix @ x - (x if pencil.lumped else pencil.mass_matrix @ x) * part
+        difference = pencil.stiffen(x) - pencil.weigh_columns(x) * part
         norms.append(pencil.dual_norm(difference))
     return torch.cat(norms) / (values.abs() + pencil.whole) if norms else values.new_zeros(0)
 
