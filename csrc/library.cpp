@@ -20,13 +20,14 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   // Fill and layout of the factor L D L^T of a symmetric pattern eliminated in a given order: final order, then by
   // supernode first column, offsets of its rows, rows, offset of its panel, parent.
   m.def("ldl_analyze(Tensor crow, Tensor col, Tensor order) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
-  // The factor's panels and pivots (n,).
+  // The factor's panels, pivots (n,) and, by blocks of columns, the row that each place takes (n,).
   m.def(
       "ldl_factor(Tensor values, Tensor crow, Tensor col, Tensor order, Tensor first, Tensor row_begin, Tensor rows, "
-      "Tensor panel_begin, Tensor parent) -> (Tensor, Tensor)");
+      "Tensor panel_begin, Tensor parent) -> (Tensor, Tensor, Tensor)");
   // Solutions for right-hand sides (n, c), or (c, n) where the rows are the vectors.
   m.def(
-      "ldl_solve(Tensor panels, Tensor pivots, Tensor order, Tensor first, Tensor row_begin, Tensor rows, Tensor "
+      "ldl_solve(Tensor panels, Tensor pivots, Tensor swaps, Tensor order, Tensor first, Tensor row_begin, Tensor "
+      "rows, Tensor "
       "panel_begin, Tensor parent, Tensor right, bool rows_are_vectors=False) -> Tensor");
   // Stiffness (crow, col, values) and lumped mass of any mesh: mollified, tufted cover, intrinsic Delaunay. A face of
   // multiplicity m is summed m times, each time glued to other faces only.

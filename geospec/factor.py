@@ -71,7 +71,7 @@ class SparsePattern:
 
     def factor(self, values: Tensor) -> SparseFactor:
         """The factor of the matrix with these values ``(nnz,)``, float64."""
-        panels, pivots = ldl_factor(values, self.crow, self.col, self.structure)
+        panels, pivots, swaps = ldl_factor(values, self.crow, self.col, self.structure)
         own = values[self.diagonal].abs()[self.structure.order]
         lost = ~(pivots.abs() > SINGULAR * own)  # NaN too
         if lost.any():
@@ -80,7 +80,7 @@ class SparsePattern:
                 f"sparse factor of {self.n} rows: {int(lost.sum())} pivots vanish, the first is {float(pivots[worst]):.1e} on a diagonal "
                 f"of {float(own[worst]):.1e}; the matrix is singular, or indefinite in a way that wants pivoting"
             )
-        return SparseFactor._made(self, panels, pivots)
+        return SparseFactor._made(self, panels, pivots, swaps)
 
 
 class SparseFactor:
@@ -99,19 +99,20 @@ class SparseFactor:
     """
 
     pattern: SparsePattern
-    #: ``D``, in the order of elimination, ``(n,)``.
+    #: ``D``, in the order of elimination but for exchanges within blocks, ``(n,)``.
     pivots: Tensor
     _panels: Tensor
+    _swaps: Tensor
 
     def __init__(self, matrix: scipy.sparse.spmatrix | Tensor) -> None:
         crow, col, values = symmetric_csr("matrix", matrix)
         made = SparsePattern(crow, col).factor(values)
-        self.pattern, self.pivots, self._panels = made.pattern, made.pivots, made._panels
+        self.pattern, self.pivots, self._panels, self._swaps = made.pattern, made.pivots, made._panels, made._swaps
 
     @classmethod
-    def _made(cls, pattern: SparsePattern, panels: Tensor, pivots: Tensor) -> SparseFactor:
+    def _made(cls, pattern: SparsePattern, panels: Tensor, pivots: Tensor, swaps: Tensor) -> SparseFactor:
         factor = cls.__new__(cls)
-        factor.pattern, factor.pivots, factor._panels = pattern, pivots, panels
+        factor.pattern, factor.pivots, factor._panels, factor._swaps = pattern, pivots, panels, swaps
         return factor
 
     @property
@@ -127,13 +128,15 @@ class SparseFactor:
         block = given.detach().cpu().double()
         # A vector is a block whose one row is the vector.
         solved = (
-            self.solve_rows(block[None])[0] if given.dim() == 1 else ldl_solve(self._panels, self.pivots, self.pattern.structure, block)
+            self.solve_rows(block[None])[0]
+            if given.dim() == 1
+            else ldl_solve(self._panels, self.pivots, self._swaps, self.pattern.structure, block)
         )
         return solved.to(given) if isinstance(right, Tensor) else solved.numpy()
 
     def solve_rows(self, right: Tensor) -> Tensor:
         """``A^-1`` of each row of ``right (c, n)``, float64 on the CPU."""
-        return ldl_solve(self._panels, self.pivots, self.pattern.structure, right, rows_are_vectors=True)
+        return ldl_solve(self._panels, self.pivots, self._swaps, self.pattern.structure, right, rows_are_vectors=True)
 
 
 def symmetric_csr(name: str, matrix: scipy.sparse.spmatrix | Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -104,10 +104,17 @@ struct Dense {
     if (r < m) tile_transposed<1, N>(c + r * ldc, ldc, a + r, lda, b, ldb, rows, k);
   }
 
-  // A (n, n) holds a symmetric matrix below and on its diagonal, which is L D L^T with unit L. It becomes I - inv(L),
-  // zero on the diagonal and above; D goes to `pivots`. `column` has room for n. A zero pivot gives infinities.
-  GEOSPEC_SIMD_TARGET static void factor_block(double* a, int64_t lda, int64_t n, double* pivots, double* column) {
+  // A (n, n) holds a symmetric matrix below and on its diagonal. With the largest diagonal entry left as the next
+  // pivot, P A P^T = L D L^T with unit L. A becomes I - inv(L), zero on the diagonal and above; D goes to `pivots`, and
+  // place i of the block takes row from[i]. `column` has room for n. A zero pivot gives infinities.
+  GEOSPEC_SIMD_TARGET static void factor_block(double* a, int64_t lda, int64_t n, double* pivots, int64_t* from,
+                                               double* column) {
+    for (int64_t k = 0; k < n; ++k) from[k] = k;
     for (int64_t k = 0; k < n; ++k) {
+      int64_t largest = k;
+      for (int64_t i = k + 1; i < n; ++i)
+        if (std::fabs(a[i * lda + i]) > std::fabs(a[largest * lda + largest])) largest = i;
+      if (largest != k) swap_symmetric(a, lda, n, k, largest, from);
       const double pivot = a[k * lda + k];
       pivots[k] = pivot;
       for (int64_t i = k + 1; i < n; ++i) column[i] = a[i * lda + k];
@@ -132,23 +139,43 @@ struct Dense {
     }
   }
 
-  // x (n, 8 N) becomes inv(L) x with the block that factor_block left; `copy` has room for x.
+  // Exchanges rows and columns k < l of a symmetric matrix of which the lower half is stored, and rows of L before k.
+  GEOSPEC_SIMD_TARGET static void swap_symmetric(double* a, int64_t lda, int64_t n, int64_t k, int64_t l,
+                                                 int64_t* from) {
+    const auto swap = [](double& x, double& y) {
+      const double z = x;
+      x = y;
+      y = z;
+    };
+    for (int64_t j = 0; j < k; ++j) swap(a[k * lda + j], a[l * lda + j]);
+    for (int64_t j = k + 1; j < l; ++j) swap(a[j * lda + k], a[l * lda + j]);
+    for (int64_t i = l + 1; i < n; ++i) swap(a[i * lda + k], a[i * lda + l]);
+    swap(a[k * lda + k], a[l * lda + l]);
+    const int64_t row = from[k];
+    from[k] = from[l];
+    from[l] = row;
+  }
+
+  // x (n, 8 N) becomes inv(L) P x with the block that factor_block left; `copy` has room for x.
   template <int N>
   GEOSPEC_SIMD_TARGET static void apply_inverse(double* x, int64_t ldx, const double* block, int64_t lda, int64_t n,
-                                                double* copy) {
+                                                const int64_t* from, double* copy) {
     constexpr int R = rows_of_tile(N);
     for (int64_t i = 0; i < n; ++i)
 #pragma GCC unroll 4
-      for (int v = 0; v < N; ++v) store(copy + (i * N + v) * 8, load(x + i * ldx + 8 * v));
+      for (int v = 0; v < N; ++v) store(copy + (i * N + v) * 8, load(x + from[i] * ldx + 8 * v));
+    for (int64_t i = 0; i < n; ++i)
+#pragma GCC unroll 4
+      for (int v = 0; v < N; ++v) store(x + i * ldx + 8 * v, load(copy + (i * N + v) * 8));
     int64_t r = 0;
     for (; r + R <= n; r += R) tile<R, N>(x, ldx, nullptr, r, block + r * lda, lda, copy, 8 * N, r + R - 1);
     for (; r < n; ++r) tile<1, N>(x, ldx, nullptr, r, block + r * lda, lda, copy, 8 * N, r);
   }
 
-  // x becomes inv(L)^T x.
+  // x becomes P^T inv(L)^T x.
   template <int N>
   GEOSPEC_SIMD_TARGET static void apply_inverse_transposed(double* x, int64_t ldx, const double* block, int64_t lda,
-                                                           int64_t n, double* copy) {
+                                                           int64_t n, const int64_t* from, double* copy) {
     constexpr int R = rows_of_tile(N);
     for (int64_t i = 0; i < n; ++i)
 #pragma GCC unroll 4
@@ -160,17 +187,24 @@ struct Dense {
     for (; r < n; ++r)
       tile_transposed<1, N>(x + r * ldx, ldx, block + (r + 1) * lda + r, lda, copy + (r + 1) * 8 * N, 8 * N, nullptr,
                             n - r - 1);
+    for (int64_t i = 0; i < n; ++i)
+#pragma GCC unroll 4
+      for (int v = 0; v < N; ++v) store(copy + (i * N + v) * 8, load(x + i * ldx + 8 * v));
+    for (int64_t i = 0; i < n; ++i)
+#pragma GCC unroll 4
+      for (int v = 0; v < N; ++v) store(x + from[i] * ldx + 8 * v, load(copy + (i * N + v) * 8));
   }
 
-  // out (n, 8 ceil(n / 8)) = -inv(L)^T inv(D), row-major: what turns a row of A into a row of -L. Zero beyond n.
+  // out (n, 8 ceil(n / 8)) = -P^T inv(L)^T inv(D), row-major: what turns a row of A into a row of -L. Zero beyond n.
   GEOSPEC_SIMD_TARGET static void scaled_inverse(const double* block, int64_t lda, int64_t n, const double* pivots,
-                                                 double* out) {
+                                                 const int64_t* from, double* out) {
     const int64_t width = (n + 7) / 8 * 8;
     for (int64_t k = 0; k < n; ++k) {
-      for (int64_t j = 0; j < k; ++j) out[k * width + j] = 0;
-      out[k * width + k] = -1 / pivots[k];
-      for (int64_t j = k + 1; j < n; ++j) out[k * width + j] = block[j * lda + k] / pivots[j];
-      for (int64_t j = n; j < width; ++j) out[k * width + j] = 0;
+      double* row = out + from[k] * width;
+      for (int64_t j = 0; j < k; ++j) row[j] = 0;
+      row[k] = -1 / pivots[k];
+      for (int64_t j = k + 1; j < n; ++j) row[j] = block[j * lda + k] / pivots[j];
+      for (int64_t j = n; j < width; ++j) row[j] = 0;
     }
   }
 };

@@ -1,6 +1,7 @@
 // dense.h for each instruction set this compiler can emit, and the choice among them for this machine.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #define GEOSPEC_SIMD portable

@@ -1,6 +1,7 @@
-// The multifrontal factorisation P A P^T = L D L^T without pivoting: positive definite matrices, and indefinite ones
-// whose pivots stay away from zero. Each supernode adds up its entries of A and what its children left, eliminates its
-// columns, and leaves the rest to its parent. A front is summed in the same order on any number of threads.
+// The multifrontal factorisation P A P^T = L D L^T: positive definite matrices, and indefinite ones whose pivots stay
+// away from zero. Pivots are chosen among the columns of a block, so the layout does not depend on the numbers. Each
+// supernode adds up its entries of A and what its children left, eliminates its columns, and leaves the rest to its
+// parent. A front is summed in the same order on any number of threads.
 #pragma once
 
 #include <algorithm>
@@ -24,12 +25,13 @@ template <class S, class P>
 class Factorization {
  public:
   Factorization(const Pattern& pattern, const double* values, const Structure& structure, double* panels,
-                double* pivots, const P& parallel, int64_t threads)
+                double* pivots, int64_t* from, const P& parallel, int64_t threads)
       : a_(pattern),
         values_(values),
         s_(structure),
         panels_(panels),
         pivots_(pivots),
+        from_(from),
         parallel_(parallel),
         threads_(threads),
         inverse_(pattern.n),
@@ -122,11 +124,12 @@ class Factorization {
     }
     assemble(s, panel, updates_[s].get(), update_stride, room.place.data());
     double* pivots = pivots_ + s_.first[s];
+    int64_t* from = from_ + s_.first[s];
     for (int64_t k = 0; k < width; k += kBlock) {
       const int64_t n = std::min(kBlock, width - k);
       double* block = panel + k * stride + k;
-      S::factor_block(block, stride, n, pivots + k, room.column.data());
-      scale(block + n * stride, stride, block, n, pivots + k, height - k - n, room, shared);
+      S::factor_block(block, stride, n, pivots + k, from + k, room.column.data());
+      scale(block + n * stride, stride, block, n, pivots + k, from + k, height - k - n, room, shared);
       // The columns right of the block, in the rows from their diagonal on.
       if (k + n < width)
         update(panel + (k + n) * stride + k, stride, n, pivots + k, width - k - n, height - k - n,
@@ -172,10 +175,10 @@ class Factorization {
   }
 
   // Turns m rows of A below a block of n columns into rows of L: L = A inv(L11)^T inv(D).
-  void scale(double* rows, int64_t stride, const double* block, int64_t n, const double* pivots, int64_t m, Room& room,
-             bool shared) {
+  void scale(double* rows, int64_t stride, const double* block, int64_t n, const double* pivots, const int64_t* from,
+             int64_t m, Room& room, bool shared) {
     const int64_t padded = (n + 7) / 8 * 8;
-    S::scaled_inverse(block, stride, n, pivots, room.inverse.data());
+    S::scaled_inverse(block, stride, n, pivots, from, room.inverse.data());
     const double* inverse = room.inverse.data();
     const auto strip = [&](double* out, int64_t begin, int64_t end) {
       const int64_t count = end - begin;
@@ -228,6 +231,7 @@ class Factorization {
   const double* values_;
   const Structure s_;
   double *panels_, *pivots_;
+  int64_t* from_;
   const P& parallel_;
   const int64_t threads_;
   std::vector<int64_t> inverse_;

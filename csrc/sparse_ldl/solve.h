@@ -22,7 +22,8 @@ inline void prefetch_rows(const Structure& s, int64_t node, const double* x, int
 
 // x (n, 8 N) with distance `stride` between rows, in the elimination order.
 template <class S, int N>
-void solve_columns(const Structure& s, const double* panels, const double* pivots, double* x, int64_t stride) {
+void solve_columns(const Structure& s, const double* panels, const double* pivots, const int64_t* from, double* x,
+                   int64_t stride) {
   std::vector<double> copy(kBlock * 8 * N);
   for (int64_t node = 0; node < s.supernodes; ++node) {
     const int64_t width = s.width(node), lda = s.stride(node);
@@ -31,7 +32,8 @@ void solve_columns(const Structure& s, const double* panels, const double* pivot
     prefetch_rows<N>(s, node + 1, x, stride);
     for (int64_t k = 0; k < width; k += kBlock) {
       const int64_t n = std::min(kBlock, width - k), after = k + n;
-      S::template apply_inverse<N>(own + k * stride, stride, panel + k * lda + k, lda, n, copy.data());
+      S::template apply_inverse<N>(own + k * stride, stride, panel + k * lda + k, lda, n, from + s.first[node] + k,
+                                   copy.data());
       S::template subtract<N>(own + after * stride, stride, nullptr, width - after, panel + after * lda + k, lda,
                               own + k * stride, stride, n);
     }
@@ -51,15 +53,16 @@ void solve_columns(const Structure& s, const double* panels, const double* pivot
       const int64_t n = std::min(kBlock, width - k), after = k + n;
       S::template subtract_transposed<N>(own + k * stride, stride, n, panel + after * lda + k, lda,
                                          own + after * stride, stride, nullptr, width - after);
-      S::template apply_inverse_transposed<N>(own + k * stride, stride, panel + k * lda + k, lda, n, copy.data());
+      S::template apply_inverse_transposed<N>(own + k * stride, stride, panel + k * lda + k, lda, n,
+                                              from + s.first[node] + k, copy.data());
     }
   }
 }
 
 // b, x in the order of the matrix, column c of row i at [i row_step + c column_step]. Threads share the columns.
 template <class S, class P>
-void solve(const Structure& s, const double* panels, const double* pivots, const double* b, double* x, int64_t columns,
-           int64_t row_step, int64_t column_step, const P& parallel, int64_t threads) {
+void solve(const Structure& s, const double* panels, const double* pivots, const int64_t* from_rows, const double* b,
+           double* x, int64_t columns, int64_t row_step, int64_t column_step, const P& parallel, int64_t threads) {
   const int64_t share = (columns + threads - 1) / threads, chunk = share > 16 ? 32 : share > 8 ? 16 : 8;
   parallel(0, (columns + chunk - 1) / chunk, 1, [&](int64_t begin, int64_t end) {
     const auto room = std::make_unique_for_overwrite<double[]>(s.n * chunk);
@@ -72,11 +75,11 @@ void solve(const Structure& s, const double* panels, const double* pivots, const
         for (int64_t j = count; j < chunk; ++j) place[j] = 0;
       }
       if (chunk == 32)
-        solve_columns<S, 4>(s, panels, pivots, room.get(), chunk);
+        solve_columns<S, 4>(s, panels, pivots, from_rows, room.get(), chunk);
       else if (chunk == 16)
-        solve_columns<S, 2>(s, panels, pivots, room.get(), chunk);
+        solve_columns<S, 2>(s, panels, pivots, from_rows, room.get(), chunk);
       else
-        solve_columns<S, 1>(s, panels, pivots, room.get(), chunk);
+        solve_columns<S, 1>(s, panels, pivots, from_rows, room.get(), chunk);
       for (int64_t i = 0; i < s.n; ++i) {
         double* row = x + s.order[i] * row_step + from * column_step;
         for (int64_t j = 0; j < count; ++j) row[j * column_step] = room[i * chunk + j];

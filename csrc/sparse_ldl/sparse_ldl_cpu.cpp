@@ -107,9 +107,9 @@ struct StructureTensors {
   }
 };
 
-std::tuple<Tensor, Tensor> ldl_factor(const Tensor& values_in, const Tensor& crow_in, const Tensor& col_in,
-                                      const Tensor& order, const Tensor& first, const Tensor& row_begin,
-                                      const Tensor& rows, const Tensor& panel_begin, const Tensor& parent) {
+std::tuple<Tensor, Tensor, Tensor> ldl_factor(const Tensor& values_in, const Tensor& crow_in, const Tensor& col_in,
+                                              const Tensor& order, const Tensor& first, const Tensor& row_begin,
+                                              const Tensor& rows, const Tensor& panel_begin, const Tensor& parent) {
   const Tensor crow = torch::stable::contiguous(crow_in), col = torch::stable::contiguous(col_in);
   const Pattern pattern = check_pattern(crow, col);
   check_vector(values_in, "values", col.size(0));
@@ -119,25 +119,31 @@ std::tuple<Tensor, Tensor> ldl_factor(const Tensor& values_in, const Tensor& cro
   const Tensor values = torch::stable::contiguous(values_in);
   const Structure view = structure.view();
   Tensor panels = torch::stable::new_empty(values, {view.panel_begin[view.supernodes]});
-  Tensor pivots = torch::stable::new_empty(values, {pattern.n});
+  Tensor pivots = torch::stable::new_empty(values, {pattern.n}), from = new_index(crow, pattern.n);
   const Parallel parallel;
   ldl::dispatch_dense([&](auto* simd) {
-    ldl::Factorization<std::remove_pointer_t<decltype(simd)>, Parallel>(
-        pattern, data<double>(values), view, data<double>(panels), data<double>(pivots), parallel, thread_count())
+    ldl::Factorization<std::remove_pointer_t<decltype(simd)>, Parallel>(pattern, data<double>(values), view,
+                                                                        data<double>(panels), data<double>(pivots),
+                                                                        data<int64_t>(from), parallel, thread_count())
         .run();
   });
-  return {panels, pivots};
+  return {panels, pivots, from};
 }
 
-Tensor ldl_solve(const Tensor& panels_in, const Tensor& pivots_in, const Tensor& order, const Tensor& first,
-                 const Tensor& row_begin, const Tensor& rows, const Tensor& panel_begin, const Tensor& parent,
-                 const Tensor& right_in, bool rows_are_vectors) {
+Tensor ldl_solve(const Tensor& panels_in, const Tensor& pivots_in, const Tensor& from_in, const Tensor& order,
+                 const Tensor& first, const Tensor& row_begin, const Tensor& rows, const Tensor& panel_begin,
+                 const Tensor& parent, const Tensor& right_in, bool rows_are_vectors) {
   const StructureTensors structure(order, first, row_begin, rows, panel_begin, parent);
   const Structure view = structure.view();
   check_vector(panels_in, "panels", view.panel_begin[view.supernodes]);
   check_double(panels_in, "panels");
   check_vector(pivots_in, "pivots", view.n);
   check_double(pivots_in, "pivots");
+  check_index_vector(from_in, "from", view.n);
+  const Tensor from = torch::stable::contiguous(from_in);
+  for (int64_t i = 0; i < view.n; ++i)
+    STD_TORCH_CHECK(data<int64_t>(from)[i] >= 0 && data<int64_t>(from)[i] < ldl::kBlock,
+                    "from: wanted rows of a block, below ", ldl::kBlock, ", got ", data<int64_t>(from)[i]);
   check_matrix(right_in, "right", -1);
   check_double(right_in, "right");
   const int64_t length = right_in.size(rows_are_vectors ? 1 : 0), columns = right_in.size(rows_are_vectors ? 0 : 1);
@@ -149,8 +155,8 @@ Tensor ldl_solve(const Tensor& panels_in, const Tensor& pivots_in, const Tensor&
   const Parallel parallel;
   ldl::dispatch_dense([&](auto* simd) {
     ldl::solve<std::remove_pointer_t<decltype(simd)>>(
-        view, data<double>(panels), data<double>(pivots), data<double>(right), data<double>(x), columns,
-        rows_are_vectors ? 1 : columns, rows_are_vectors ? view.n : 1, parallel, thread_count());
+        view, data<double>(panels), data<double>(pivots), data<int64_t>(from), data<double>(right), data<double>(x),
+        columns, rows_are_vectors ? 1 : columns, rows_are_vectors ? view.n : 1, parallel, thread_count());
   });
   return x;
 }

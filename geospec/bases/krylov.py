@@ -231,7 +231,7 @@ def choose_window(pencil: Pencil, before: Window | None, target: int) -> Window:
     A bracket on the counting function, closed by its average growth: Weyl's law makes it about linear on a surface.
     """
     low, below = (None, 0) if before is None else (before.high, before.upto)
-    least, most = target + max(2, (target - below) // 32), target + max(10, (target - below) // 8)
+    least, most = target + max(2, (target - below) // 32), target + max(12, (target - below) // 6)
     most = max(min(most, pencil.n), least)
     middle = (least + most) / 2
     base = under = (0.0 if low is None else low, below)
@@ -293,9 +293,12 @@ def solve_window(
         inside = (theta < limits[0]) | (theta > limits[1])
         theta, ritz, error = theta[inside], ritz[:, inside], error[inside]
         complete = (int((theta < limits[0]).sum()), int((theta > limits[1]).sum())) == counts
+        values = sigma + 1 / theta
         if window.jump is not None and not complete:
-            complete = int((sigma + 1 / theta < window.jump[0]).sum()) == window.jump[1] - window.below
-        ascending = torch.argsort(sigma + 1 / theta)[:wanted]
+            complete = int((values < window.jump[0]).sum()) == window.jump[1] - window.below
+        ascending = torch.argsort(values)[:wanted]
+        # What is left of the residual after one more inverse iteration lies near the end of the window, where S multiplies it by that.
+        error = error * (window.high - sigma) / (values.abs() + pencil.whole)
         settled = error[ascending] <= inner
         tell(int(settled.sum()))
         if len(ascending) == wanted and bool(settled.all()):
@@ -360,13 +363,16 @@ def polish(pencil: Pencil, sigma: float, factor: SparseFactor, found: Found, tol
     above = (found.residuals > tolerance).nonzero()[:, 0]
     if len(above) == 0:
         return 0
-    rows = found.vectors[:, above].T.contiguous()
-    weighed = pencil.weigh(rows)
-    image = factor.solve_rows(weighed)
-    shifted = pencil.stiffen(image.T.contiguous()).T - sigma * pencil.weigh(image)
-    image += factor.solve_rows(weighed - shifted)
-    image /= (image * pencil.weigh(image)).sum(dim=1, keepdim=True).sqrt() * torch.sign((image * weighed).sum(dim=1, keepdim=True))
-    columns = image.T.contiguous()
+    columns = found.vectors[:, above].contiguous()
+    weighed = pencil.weigh_columns(columns)
+    image = factor.solve(weighed)
+    image += factor.solve(weighed - pencil.stiffen(image) + sigma * pencil.weigh_columns(image))
+    # What the solves magnified most are the modes next to the shift.
+    inside = found.vectors.T @ pencil.weigh_columns(image)
+    inside[above, torch.arange(len(above))] = 0
+    image -= found.vectors @ inside
+    norms = (image * pencil.weigh_columns(image)).sum(dim=0).sqrt()
+    columns = image / (norms * torch.sign((image * weighed).sum(dim=0)))
     errors = residuals(pencil, found.values[above], columns)
     better = errors < found.residuals[above]
     found.vectors[:, above[better]] = columns[:, better]

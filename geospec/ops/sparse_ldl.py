@@ -34,20 +34,24 @@ def ldl_analyze(crow: Tensor, col: Tensor, order: Tensor) -> Structure:
     return Structure(*torch.ops.geospec.ldl_analyze(crow, col, order))
 
 
-def ldl_factor(values: Tensor, crow: Tensor, col: Tensor, structure: Structure) -> tuple[Tensor, Tensor]:
-    """Panels of the factor and its pivots ``(n,)``, float64, without pivoting; a pivot of zero shows as infinities or NaN.
+def ldl_factor(values: Tensor, crow: Tensor, col: Tensor, structure: Structure) -> tuple[Tensor, Tensor, Tensor]:
+    """Panels of the factor, its pivots ``(n,)``, float64, and the exchanges of rows ``(n,)``, int64.
+
+    Each pivot is the largest diagonal entry left in its block of at most 32 columns; one of zero shows as infinities or NaN.
 
     Multifrontal, subtrees side by side, the same result on any number of threads. CPU only. Source: Duff and Reid 1983.
     """
     return torch.ops.geospec.ldl_factor(values, crow, col, *structure)
 
 
-def ldl_solve(panels: Tensor, pivots: Tensor, structure: Structure, right: Tensor, *, rows_are_vectors: bool = False) -> Tensor:
+def ldl_solve(
+    panels: Tensor, pivots: Tensor, swaps: Tensor, structure: Structure, right: Tensor, *, rows_are_vectors: bool = False
+) -> Tensor:
     """``A^-1 right`` for ``right (n, c)``, or ``(c, n)`` where the rows are the vectors; float64.
 
     The factor is read once for every 32 columns; threads share the columns. CPU only.
     """
-    return torch.ops.geospec.ldl_solve(panels, pivots, *structure, right, rows_are_vectors)
+    return torch.ops.geospec.ldl_solve(panels, pivots, swaps, *structure, right, rows_are_vectors)
 
 
 @torch.library.register_fake("geospec::ldl_analyze")
@@ -59,14 +63,16 @@ def _fake_analyze(crow: Tensor, col: Tensor, order: Tensor) -> tuple[Tensor, ...
 
 
 @torch.library.register_fake("geospec::ldl_factor")
-def _fake_factor(values: Tensor, crow: Tensor, col: Tensor, *structure: Tensor) -> tuple[Tensor, Tensor]:
-    return values.new_empty(torch.library.get_ctx().new_dynamic_size()), values.new_empty(crow.shape[0] - 1)
+def _fake_factor(values: Tensor, crow: Tensor, col: Tensor, *structure: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    n = crow.shape[0] - 1
+    return values.new_empty(torch.library.get_ctx().new_dynamic_size()), values.new_empty(n), crow.new_empty(n)
 
 
 @torch.library.register_fake("geospec::ldl_solve")
 def _fake_solve(
     panels: Tensor,
     pivots: Tensor,
+    swaps: Tensor,
     order: Tensor,
     first: Tensor,
     row_begin: Tensor,
