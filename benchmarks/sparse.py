@@ -44,7 +44,7 @@ def product_entries(level: int) -> list[Entry]:
             for _ in range(DEGREE):
                 out.copy_(block)
 
-        table.append(Entry(f"chebyshev_filter, {DEGREE} steps", size, filtered, copies, "copy of twice the bytes", 1.0))
+        table.append(Entry(f"chebyshev_filter, {DEGREE} steps", size, filtered, copies, "copy of twice the bytes", 1.5))
     return table
 
 

@@ -54,7 +54,7 @@ def chebyshev_eigenpairs(
     k : between 1 and n.
     tolerance : largest accepted residual, at least what rounding allows (below).
     start : (n, s) approximate modes of any number, or exact ones of which more are wanted: those that meet the tolerance are
-        kept as they are, mixtures of the others begin the iteration. Good to three digits they save a quarter of the products, good
+        kept as they are, mixtures of the others begin the iteration. Good to five digits they save a quarter of the products, good
         to eight a half; what is no good costs nothing but one product each.
     seed : of the random vectors. The same seed on the same device gives the same result.
     progress : called with the number of modes that have converged and ``k``, at each check.

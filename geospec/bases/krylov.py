@@ -134,9 +134,9 @@ class Pencil:
 
     def outward(self, columns: Tensor) -> Tensor:
         """The way back, for columns ``(n, b)``, in place: no second copy of them all."""
-        for part in range(0, columns.shape[1], COLUMNS):
-            few = columns[:, part : part + COLUMNS]
-            columns[self.order, part : part + COLUMNS] = few.clone() if self.root is None else few / self.root[:, None]
+        for part in range(0, columns.shape[1], WIDTH):
+            few = columns[:, part : part + WIDTH]
+            columns[self.order, part : part + WIDTH] = few.clone() if self.root is None else few / self.root[:, None]
         return columns
 
     def weigh(self, rows: Tensor) -> Tensor:
@@ -383,10 +383,9 @@ def polish(pencil: Pencil, sigma: float, factor: SparseFactor, found: Found, tol
 def residuals(pencil: Pencil, values: Tensor, columns: Tensor) -> Tensor:
     """See :func:`refined`."""
     norms = []
-    for i in range(0, columns.shape[1], COLUMNS):
-        x, part = columns[:, i : i + COLUMNS].contiguous(), values[i : i + COLUMNS]
-        difference = pencil.stiffen(x) - pencil.weigh_columns(x) * part
-        norms.append(pencil.dual_norm(difference))
+    for i in range(0, columns.shape[1], WIDTH):
+        x, part = columns[:, i : i + WIDTH].contiguous(), values[i : i + WIDTH]
+        norms.append(pencil.dual_norm(pencil.stiffen(x).addcmul_(pencil.weigh_columns(x), part, value=-1)))
     return torch.cat(norms) / (values.abs() + pencil.whole) if norms else values.new_zeros(0)
 
 

@@ -46,7 +46,7 @@ def test_opcheck(case, dtype):
 @pytest.mark.parametrize("case", OPS, ids=repr)
 def test_compiles_without_graph_break(case):
     arguments = case.make(torch.float64, 3)
-    torch._dynamo.reset()  # the lambda below counts as one function, which is compiled only so often
+    torch._dynamo.reset()  # every case compiles the same line anew, and a line may be compiled only so many times
     with torch._dynamo.config.patch(capture_dynamic_output_shape_ops=case.dynamic):
         compiled = torch.compile(lambda *a: case.op(*a), fullgraph=True, backend="aot_eager")
         assert_same(compiled(*arguments), case.op(*arguments), torch.float64)
