@@ -89,11 +89,12 @@ def run(
         _write(file, shape, basis, output, image, report, progress)
     values = basis.eigenvalues.tolist()
     shown = [f"{0 if abs(value) < 1e-9 * values[-1] else value:.4g}" for value in values]
-    worst, components, counted = float(basis.residuals.max()), basis.options["components"], basis.options["counted"]
+    assert basis.residuals is not None  # a fitted basis has them
+    worst, counted = float(basis.residuals.max()), basis.options["counted"]
     voice.say("basis", f"{basis.k} modes, {kind} Laplacian, {boundary} boundary, {seconds:.2f} s")
-    voice.say("solver", f"{basis.options['solver']}, {'none missed, by inertia' if counted else 'not counted'}")
+    voice.say("solver", f"{basis.options['solver']}, {'none missed' if counted else 'not counted'}")
     voice.say("residual", f"{worst:.1e} at most")
-    voice.say("components", components)
+    voice.say("components", basis.options["components"])
     voice.say("area", f"{float(basis.measure.sum()):.6g}")
     voice.say("eigenvalues", ", ".join(shown if basis.k <= 7 else [*shown[:6], "...", shown[-1]]))
     voice.wrote(output, image, report)

@@ -20,7 +20,7 @@ from .sheets import sampled_modes
 _MODE_BYTES = 6_000_000
 #: A sentence below some of the table's names.
 EXPLAINED = {
-    "counted": ("counted", "whether inertia certifies that no mode is missing"),
+    "counted": ("counted", "whether it is certain that no mode is missing"),
     "largest residual": ("largest residual", "|Sφ − λMφ| of the worst mode, relative to its eigenvalue plus the first one's scale"),
 }
 
@@ -127,9 +127,9 @@ def spectrum_svg(eigenvalues: NDArray, area: float, clickable: int, residuals: N
     end = 4 * np.pi * (k - 1) / area
     weyl = f'<path class="weyl" d="M{x(0):.1f} {y(0):.1f}L{x(k - 1):.1f} {y(end):.1f}"/>'
     radius = 3.2 if k < 150 else 2.2
-    left_over = [""] * k if residuals is None else [f", residual {r:.1e}" for r in residuals]
+    titles = [f"mode {i}: {v:.5g}" + ("" if residuals is None else f", residual {residuals[i]:.1e}") for i, v in enumerate(eigenvalues)]
     dots = "".join(
-        f'<circle data-mode="{i}" cx="{x(i):.1f}" cy="{y(float(v)):.1f}" r="{radius}"><title>mode {i}: {v:.5g}{left_over[i]}</title></circle>'
+        f'<circle data-mode="{i}" cx="{x(i):.1f}" cy="{y(float(v)):.1f}" r="{radius}"><title>{titles[i]}</title></circle>'
         for i, v in enumerate(eigenvalues)
     )
     legend = f'<text x="{left}" y="16">eigenvalue over index (click a dot); dashed: Weyl’s law</text>'
