@@ -13,9 +13,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import bases, datasets, descriptors, geodesics, laplacians, maps, ops, pipelines, shapes, testing, transport, viz
+    from . import bases, datasets, descriptors, factor, geodesics, laplacians, maps, ops, pipelines, shapes, testing, transport, viz
     from .bases import Basis, DiffusionOperators, Eigenpairs, LaplaceBasis, SampledBasis, diffusion_operators, eigenpairs
     from .errors import ArgumentError, ConvergenceError, FileFormatError, GeospecError, MissingDependencyError, ShapeError
+    from .factor import SparseFactor
     from .geodesics import geodesic_distances
     from .laplacians import ConnectionLaplacian, Laplacian, connection_laplacian, laplacian
     from .pipelines import Match, match
@@ -28,6 +29,7 @@ _PACKAGES = (
     "bases",
     "datasets",
     "descriptors",
+    "factor",
     "geodesics",
     "laplacians",
     "maps",
@@ -55,6 +57,7 @@ _HOME = {
     "PointCloud": "shapes",
     "SampledBasis": "bases",
     "ShapeError": "errors",
+    "SparseFactor": "factor",
     "VectorHeat": "transport",
     "connection_laplacian": "laplacians",
     "diffusion_operators": "bases",
@@ -85,6 +88,7 @@ __all__ = [
     "PointCloud",
     "SampledBasis",
     "ShapeError",
+    "SparseFactor",
     "VectorHeat",
     "bases",
     "connection_laplacian",
@@ -92,6 +96,7 @@ __all__ = [
     "descriptors",
     "diffusion_operators",
     "eigenpairs",
+    "factor",
     "geodesic_distances",
     "geodesics",
     "laplacian",

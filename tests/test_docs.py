@@ -9,7 +9,9 @@ import geospec
 from geospec.testing import bumpy_sphere
 
 PAGES = ["README.md", "docs/index.md", "docs/command-line.md"]
-PAGES += [f"docs/concepts/{name}.md" for name in ("shapes", "laplacian", "basis", "descriptors", "maps", "match")]
+PAGES += [
+    f"docs/concepts/{name}.md" for name in ("shapes", "laplacian", "geodesics", "basis", "descriptors", "maps", "match", "neighbours")
+]
 
 
 @pytest.fixture(scope="module")

@@ -34,3 +34,32 @@ def test_public_names_resolve_and_explain_themselves(package):
     assert all(hasattr(module, name) for name in module.__all__)
     assert len(set(module.__all__)) == len(module.__all__)
     assert all(getattr(module, name).__doc__ for name in module.__all__ if callable(getattr(module, name)))
+
+
+def documented(text):
+    """Public names that the reference shows: those it asks for, and all of a module where it asks for the module."""
+    names = set()
+    for path, members in re.findall(r"^::: (\S+)\n(?:    .*\n)*?(?:      members: \[(.*)\]\n)?(?=:::|\n|#|\Z)", text, re.MULTILINE):
+        owner, _, name = path.rpartition(".")
+        if members:
+            names.update(members.split(", "))
+        elif callable(getattr(importlib.import_module(owner), name)):
+            names.add(name)
+        else:
+            names.update(getattr(importlib.import_module(path), "__all__", vars(importlib.import_module(path))))
+    return names
+
+
+def test_every_public_name_is_in_the_reference(repository):
+    shown = documented((repository / "docs/reference.md").read_text())
+    modules = [geospec, *(importlib.import_module(f"geospec.{package}") for package in PACKAGES)]
+    public = {name: getattr(module, name) for module in modules for name in module.__all__}
+    assert {name for name, value in public.items() if callable(value)} - shown == set()
+    assert not {"eigenpairs", "ArgumentError", "zoomout"} - shown  # that the reader of the page reads it
+
+
+def test_the_reader_of_the_reference_misses_what_is_not_there():
+    page = (
+        "::: geospec.laplacians\n    options:\n      members: [gradient, divergence]\n::: geospec.bases.Basis\n\n::: geospec.descriptors\n"
+    )
+    assert documented(page) == {"gradient", "divergence", "Basis", *geospec.descriptors.__all__}

@@ -23,7 +23,7 @@ from ..shapes.cloud import PointCloud
 from ..shapes.mesh import Mesh
 
 #: Goes up whenever the same input may give another result: solver, sign rule, Laplacian.
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 
 
 class _Loadable(Protocol):

@@ -65,7 +65,8 @@ def chebyshev_eigenpairs(
     ``|S phi - lambda M phi|`` in the norm of ``M^-1``, relative to ``lambda`` plus the scale of the first non-zero
     eigenvalue; all float64. A record of the work: ``products`` (with one vector, all told), ``products_estimate`` (of them, to
     learn the density of the spectrum), ``degree``, ``cut`` (where the filter begins), ``bound`` (of the spectrum), ``space``
-    (largest dimension), ``blocks``, ``restarts``, ``started`` (modes taken from ``start``), ``null`` (constants of components).
+    (largest dimension), ``blocks``, ``restarts``, ``started`` (modes taken from ``start``), ``null`` (constants of components),
+    ``components``.
 
     Raises
     ------
@@ -89,6 +90,7 @@ def chebyshev_eigenpairs(
     if operator.n <= 400 or (k > operator.n // 5 and operator.n <= 8192):
         found = operator.dense(k)
         operator.record |= {"degree": 0, "cut": 0.0, "bound": operator.bound, "space": operator.n, "null": 0, "started": 0}
+        operator.record["components"] = int(operator.components().max()) + 1
     else:
         found = _Search(operator, k, tolerance, progress).run(None if start is None else start.detach().double() * root)
     return found.values, found.rows.T / root, found.residuals, operator.record
@@ -309,6 +311,7 @@ class _Search:
         """Constants on components, larger ones first, as far as the matrix maps them to zero; at most ``k``."""
         operator = self.operator
         label = operator.components()
+        operator.record["components"] = int(label.max()) + 1
         mass = torch.zeros(int(label.max()) + 1, dtype=torch.float64, device=label.device).index_add_(0, label, operator.root.square())
         largest = torch.argsort(mass, descending=True, stable=True)[: self.k]
         rows = torch.where(label == largest[:, None], operator.root / mass[largest].sqrt()[:, None], 0.0)

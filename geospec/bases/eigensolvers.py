@@ -74,7 +74,7 @@ def eigenpairs(
     start : vectors ``(n, j)``, or an earlier :class:`Eigenpairs`, that help. Pairs among them that are within tolerance and complete
         from the smallest on (counted by inertia) are kept as they are, so that fifty more modes cost fifty; others
         give the iteration a better first block.
-    seed : of the random first block. progress : called as ``progress("modes", done, k)``.
+    seed : of the random first block. progress : called as ``progress("modes", done, k)``, ``done`` of ``k`` having converged.
 
     Raises
     ------
@@ -103,9 +103,11 @@ def eigenpairs(
     guess = None if start is None else _start(start, n)
     with torch.no_grad():
         if window is not None:
-            found = _window(matrices, window, tolerance, random)
+            found = _window(matrices, window, tolerance, random, progress)
         else:
             found = _by_component(matrices, int(k), solver, tolerance, random, guess, progress)
+    if progress is not None:
+        progress("modes", len(found.values), len(found.values))
     results = (found.values, found.vectors, found.residuals)
     given = [r.to(device) for r in results] if isinstance(stiffness, Tensor) else [r.numpy() for r in results]
     return Eigenpairs(given[0], given[1], given[2], {"n": n, "k": len(found.values), "tolerance": tolerance, **found.record})
@@ -251,6 +253,8 @@ def _by_component(
                 # Vectors that live on other components say nothing about this one.
                 near = None if guess is None else _without_zeros(guess[inside])
                 solved[i] = _connected(matrices.part(inside), wanted[i], solver, tolerance, random, near, None, whole)
+                if progress is not None:
+                    progress("modes", min(sum(len(part.values) for part in solved.values()), k), k)
         parts = [solved[i] for i in range(len(members))]
         merged = torch.cat([part.values for part in parts])
         last = float(merged.sort().values[k - 1]) if len(merged) >= k else float("inf")
@@ -359,7 +363,7 @@ def _certified(pencil: Pencil, guess: Tensor, tolerance: float) -> Found | None:
     return Found(values[:good], vectors[:, :good], errors[:good]) if good == count else None
 
 
-def _window(matrices: Matrices, window: tuple[float, float], tolerance: float, random: torch.Generator) -> Found:
+def _window(matrices: Matrices, window: tuple[float, float], tolerance: float, random: torch.Generator, progress: Progress | None) -> Found:
     """All pairs from ``low`` to ``high``, the components together: the counts tell how many there are."""
     low, high = (float(x) for x in window)
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
@@ -371,11 +375,12 @@ def _window(matrices: Matrices, window: tuple[float, float], tolerance: float, r
     if pencil.n <= DENSE or (upto - below > pencil.n // 5 and pencil.n <= FEW):
         every = _dense(matrices, pencil.n, tolerance, pencil.scale)
         inside = (every.values >= place) & (every.values < end)
-        return Found(every.values[inside], every.vectors[:, inside], every.residuals[inside], every.record)
-    record = {"solver": "krylov", "counted": True}
+        record = {**every.record, "components": len(matrices.components())}
+        return Found(every.values[inside], every.vectors[:, inside], every.residuals[inside], record)
+    record = {"solver": "krylov", "counted": True, "components": len(matrices.components())}
     if upto == below:
         return Found(torch.empty(0).double(), torch.empty(pencil.n, 0).double(), torch.empty(0).double(), record)
-    found = lowest(pencil, upto - below, tolerance, random, within=Window(place, end, below, upto))
+    found = lowest(pencil, upto - below, tolerance, random, within=Window(place, end, below, upto), progress=progress)
     found.record |= record
     found.values, found.vectors = found.values.clamp(min=0) if low <= 0 else found.values, pencil.outward(found.vectors)
     return found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from numbers import Integral
 from typing import Any, ClassVar, final
@@ -11,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import ArgumentError, ShapeError, one_of, problem
+from ..errors import ArgumentError, GeospecError, ShapeError, one_of, problem
 from ..laplacians import Laplacian, boundary_vertices, laplacian
 from ..shapes.cloud import PointCloud
 from ..shapes.mesh import Mesh
 from . import cache as disk
 from .base import SampledBasis
-from .eigensolvers import TOLERANCE, eigenpairs
+from .eigensolvers import TOLERANCE, Progress, eigenpairs
 
 
 @final
@@ -30,6 +32,8 @@ class LaplaceBasis(SampledBasis):
         without Dirichlet boundary, in units of 1 / length squared; measure (n,) : the lumped mass.
     residuals (k,) : what the solver left, ``|S phi - lambda M phi|`` in the norm of ``M^-1`` over
         ``lambda`` plus the scale of the first non-zero eigenvalue; ``None`` where the modes came from elsewhere.
+    options : how it was made: ``kind``, ``boundary``, ``solver``, number of ``components``, and whether the modes were ``counted``:
+        inertia then certifies that none is missing.
     """
 
     kind: ClassVar[str] = "laplace"
@@ -60,6 +64,7 @@ class LaplaceBasis(SampledBasis):
         tolerance: float = TOLERANCE,
         start: LaplaceBasis | None = None,
         cache: bool | str | os.PathLike[str] | None = None,
+        progress: Progress | None = None,
     ) -> LaplaceBasis:
         """Compute the first ``k`` modes, in float64; they come in the shape's float type, on its device.
 
@@ -74,7 +79,8 @@ class LaplaceBasis(SampledBasis):
         start : a basis of the same number of points that helps: of the same shape with fewer modes (they are kept, and only the
             further ones are computed), or of a deformed shape.
         cache : a folder for results, ``True`` for the user's cache folder (``$XDG_CACHE_HOME/geospec``),
-            ``None`` for none. See :mod:`geospec.bases.cache`.
+            ``None`` for none. Fewer modes found there serve as ``start``. See :mod:`geospec.bases.cache`.
+        progress : called as ``progress("modes", done, k)``.
 
         Raises
         ------
@@ -96,15 +102,67 @@ class LaplaceBasis(SampledBasis):
         if start is not None and not isinstance(start, LaplaceBasis):
             raise ArgumentError(problem("start", "a LaplaceBasis", type(start).__name__))
         if cache is None or cache is False:
-            return cls._solve(shape, k, kind, boundary, solver, tolerance, start)
+            return cls._solve(shape, k, kind, boundary, solver, tolerance, start, progress)
         options = {"kind": kind, "boundary": boundary, "solver": solver, "tolerance": repr(float(tolerance))}
         path = disk.folder(cache) / f"{disk.key(shape, **options)}.safetensors"
         stored = disk.read(path, cls)
         if stored is None or stored.k < k:
-            stored = cls._solve(shape, k, kind, boundary, solver, tolerance, stored or start)
+            stored = cls._solve(shape, k, kind, boundary, solver, tolerance, stored or start, progress)
             stored.save(path)
         device = shape.mass.device if isinstance(shape, Laplacian) else shape.points.device
         return stored.truncate(k).to(device)
+
+    @classmethod
+    def fit_many(
+        cls,
+        shapes: Iterable[Mesh | PointCloud | Laplacian],
+        k: int,
+        *,
+        workers: int | None = None,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> list[LaplaceBasis]:
+        """:meth:`fit` of each shape, several at a time: for many small ones, which leave most of a machine idle one by one.
+
+        Parameters
+        ----------
+        shapes : in any number; the bases come in their order.
+        workers : threads, each with one shape in hand; ``torch.get_num_threads()`` by default.
+        progress : called as ``progress("shapes", done, total)`` from the caller's thread.
+        k, options : of :meth:`fit`.
+
+        Raises
+        ------
+        What :meth:`fit` raises, of the first shape that fails, with ``shapes[i]`` before the message; no further ones are begun.
+
+        Notes
+        -----
+        Within a shape the work is done by one thread, so the result is that of :meth:`fit` under ``torch.set_num_threads(1)``, bit
+        for bit, whatever ``workers`` is. That setting belongs to the process: it is in force for all of torch until the call returns.
+        Large shapes gain nothing here: :meth:`fit` shares the work on one among threads, and holds one at a time in memory.
+        """
+        given = list(shapes)
+        threads = torch.get_num_threads()
+        if workers is not None and (not isinstance(workers, Integral) or isinstance(workers, bool) or workers < 1):
+            raise ArgumentError(problem("workers", "a positive integer", repr(workers)))
+        bases: list[LaplaceBasis] = []
+        pool = ThreadPoolExecutor(threads if workers is None else int(workers), thread_name_prefix="geospec-basis")
+        torch.set_num_threads(1)  # before the pool's threads begin, which take it over
+        try:
+            for i, future in enumerate([pool.submit(cls.fit, shape, k, **options) for shape in given]):
+                try:
+                    bases.append(future.result())
+                except GeospecError as cause:
+                    raise type(cause)(f"shapes[{i}]: {cause}") from cause
+                except Exception as cause:
+                    cause.add_note(f"while fitting shapes[{i}]")
+                    raise
+                if progress is not None:
+                    progress("shapes", i + 1, len(given))
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(threads)
+        return bases
 
     @classmethod
     def _solve(
@@ -116,6 +174,7 @@ class LaplaceBasis(SampledBasis):
         solver: str,
         tolerance: float,
         start: LaplaceBasis | None,
+        progress: Progress | None,
     ) -> LaplaceBasis:
         operator = shape if isinstance(shape, Laplacian) else laplacian(shape, kind)
         wide = operator.in_float64()
@@ -129,12 +188,13 @@ class LaplaceBasis(SampledBasis):
         if start is not None and start.n != operator.n_points:
             raise ArgumentError(problem("start", f"a basis on {operator.n_points} points", repr(start)))
         guess = None if start is None else start.modes if free is None else start.modes[torch.from_numpy(free)]
+        how: dict[str, Any] = {"solver": solver, "tolerance": tolerance, "start": guess, "progress": progress}
         if free is None:
-            found = eigenpairs(wide.stiffness, wide.mass, k, solver=solver, tolerance=tolerance, start=guess)
+            found = eigenpairs(wide.stiffness, wide.mass, k, **how)
             inner, mass = found.vectors, wide.mass
         else:
             stiffness, mass_matrix = wide.to_scipy()
-            inside = eigenpairs(stiffness[free][:, free], mass_matrix.diagonal()[free], k, solver=solver, tolerance=tolerance, start=guess)
+            inside = eigenpairs(stiffness[free][:, free], mass_matrix.diagonal()[free], k, **how)
             found = replace(inside, values=torch.from_numpy(inside.values), residuals=torch.from_numpy(inside.residuals))
             inner, mass = torch.from_numpy(inside.vectors), wide.mass.cpu()[torch.from_numpy(free)]
         inner *= _signs(inner, mass)
@@ -143,7 +203,8 @@ class LaplaceBasis(SampledBasis):
             modes = torch.zeros(operator.n_points, k, dtype=torch.float64)
             modes[torch.from_numpy(free)] = inner
         like = operator.mass.detach()
-        options = {"kind": operator.kind, "boundary": boundary, "solver": found.report["solver"]}
+        done = {name: found.report[name] for name in ("solver", "components", "counted")}
+        options = {"kind": operator.kind, "boundary": boundary, **done}
         return cls(modes.to(like), like, found.values.to(like), options, residuals=found.residuals.to(like))
 
     def truncate(self, k: int) -> LaplaceBasis:

@@ -20,6 +20,8 @@ EXAMPLES = options.examples(
     "geospec basis bunny.obj -k 100 -o basis.npz --image modes.png",
     "geospec basis scan.ply --report basis.html",
     "geospec basis sheet.off --boundary dirichlet --json",
+    "geospec basis scan.ply -k 500 --tolerance 1e-10 --cache -o basis.safetensors",
+    "geospec basis scan.ply --solver chebyshev --device cuda",
 )
 
 
@@ -28,6 +30,18 @@ def run(
     k: Annotated[int, typer.Option("-k", "--k", min=1, rich_help_panel=options.METHOD, help="Number of modes.")] = 50,
     kind: options.Kind = "robust",
     boundary: options.Boundary = "neumann",
+    solver: Annotated[
+        str,
+        typer.Option(
+            "--solver",
+            metavar="auto|krylov|chebyshev|dense",
+            rich_help_panel=options.METHOD,
+            help="krylov factors a sparse matrix on the CPU, chebyshev works on any device; auto chooses by size and device.",
+        ),
+    ] = "auto",
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", rich_help_panel=options.METHOD, help="Largest relative residual of a mode that is accepted.")
+    ] = 1e-8,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", rich_help_panel=options.OUTPUT, show_default=False, help="Arrays: .npz or .safetensors."),
@@ -61,12 +75,26 @@ def run(
     start = time.perf_counter()
     with voice.progress() as progress:
         progress("eigenfunctions", 0, 0)
-        basis = geospec.LaplaceBasis.fit(shape, k, kind=kind, boundary=boundary, cache=cache or None)
+        basis = geospec.LaplaceBasis.fit(
+            shape,
+            k,
+            kind=kind,
+            boundary=boundary,
+            solver=solver,
+            tolerance=tolerance,
+            cache=cache or None,
+            progress=lambda _, done, total: progress("eigenfunctions", done, total),
+        )
         seconds = time.perf_counter() - start
         _write(file, shape, basis, output, image, report, progress)
     values = basis.eigenvalues.tolist()
     shown = [f"{0 if abs(value) < 1e-9 * values[-1] else value:.4g}" for value in values]
+    assert basis.residuals is not None  # a fitted basis has them
+    worst, counted = float(basis.residuals.max()), basis.options["counted"]
     voice.say("basis", f"{basis.k} modes, {kind} Laplacian, {boundary} boundary, {seconds:.2f} s")
+    voice.say("solver", f"{basis.options['solver']}, {'none missed' if counted else 'not counted'}")
+    voice.say("residual", f"{worst:.1e} at most")
+    voice.say("components", basis.options["components"])
     voice.say("area", f"{float(basis.measure.sum()):.6g}")
     voice.say("eigenvalues", ", ".join(shown if basis.k <= 7 else [*shown[:6], "...", shown[-1]]))
     voice.wrote(output, image, report)
@@ -79,6 +107,7 @@ def run(
                 **basis.options,
                 "area": float(basis.measure.sum()),
                 "eigenvalues": values,
+                "worst_residual": worst,
                 "seconds": seconds,
                 "output": output,
                 "image": image,

@@ -18,6 +18,11 @@ from .sheets import sampled_modes
 
 #: Modes beyond this many bytes (two a value) stay out of the page, so that it opens quickly.
 _MODE_BYTES = 6_000_000
+#: A sentence below some of the table's names.
+EXPLAINED = {
+    "counted": ("counted", "whether it is certain that no mode is missing"),
+    "largest residual": ("largest residual", "|Sφ − λMφ| of the worst mode, relative to its eigenvalue plus the first one's scale"),
+}
 
 
 def basis_report(
@@ -28,7 +33,7 @@ def basis_report(
     A slider goes through the modes (as many of the first ones as fit in 6 MB), the spectrum is drawn
     with Weyl's law ``lambda_i ~ 4 pi i / area`` beside it (Weyl 1911; surfaces without boundary, area as
     the measure's sum), and the measure is shown as a colour. ``name`` is what the shape is called.
-    Returns the path.
+    Where the basis knows its residuals, the spectrum's dots and the table tell them. Returns the path.
     """
     count = max(1, min(basis.k, _MODE_BYTES // (2 * max(basis.n, 1))))
     modes = sampled_modes(shape, basis, count)
@@ -60,8 +65,8 @@ def basis_report(
 <input type="range" id="mode" min="0" max="{count - 1}" value="0" step="1" aria-label="mode">
 <button type="button" id="mode-next" aria-label="next mode">›</button><span id="mode-title" aria-live="polite"></span>
 <label><input type="checkbox" id="zero-line" checked> zero lines</label></div>
-<div class="columns">{_spectrum_section(eigenvalues, measure, count)}
-<section><h2>Numbers</h2>{numbers_table(_numbers(basis, eigenvalues, measure))}</section>
+<div class="columns">{_spectrum_section(eigenvalues, measure, count, _residuals(basis))}
+<section><h2>Numbers</h2>{numbers_table(_numbers(basis, eigenvalues, measure), EXPLAINED)}</section>
 <section><h2>How to read this</h2><p>Each mode vibrates at one frequency: orange where it is positive, blue where it is negative,
 white on its zero lines. Low modes tell heads from tails; high ones see fingers. The sign of a mode means nothing, and modes of equal
 eigenvalue may be mixed freely.</p>
@@ -82,16 +87,25 @@ def _numbers(basis: Basis, eigenvalues: NDArray | None, measure: NDArray) -> dic
         numbers["zero eigenvalues"] = int((np.abs(eigenvalues) <= tiny).sum())
         if len(first):
             numbers["first non-zero eigenvalue"], numbers["last eigenvalue"] = float(first[0]), float(first[-1])
+    residuals = _residuals(basis)
+    if residuals is not None:
+        numbers["largest residual"] = float(residuals.max())
     return numbers
 
 
-def _spectrum_section(eigenvalues: NDArray | None, measure: NDArray, count: int) -> str:
+def _residuals(basis: Basis) -> NDArray | None:
+    """What the solver left of each mode, where it has told."""
+    residuals = getattr(basis, "residuals", None)
+    return None if residuals is None else residuals.detach().cpu().double().numpy()
+
+
+def _spectrum_section(eigenvalues: NDArray | None, measure: NDArray, count: int, residuals: NDArray | None) -> str:
     if eigenvalues is None:
         return ""
-    return f"<section><h2>Spectrum</h2>{spectrum_svg(eigenvalues, float(measure.sum()), count)}</section>"
+    return f"<section><h2>Spectrum</h2>{spectrum_svg(eigenvalues, float(measure.sum()), count, residuals)}</section>"
 
 
-def spectrum_svg(eigenvalues: NDArray, area: float, clickable: int) -> str:
+def spectrum_svg(eigenvalues: NDArray, area: float, clickable: int, residuals: NDArray | None = None) -> str:
     """The eigenvalues over their index as SVG, Weyl's law dashed; the first ``clickable`` dots choose a mode."""
     width, height, left, bottom, top = 460, 280, 58, 34, 34
     k = len(eigenvalues)
@@ -113,8 +127,9 @@ def spectrum_svg(eigenvalues: NDArray, area: float, clickable: int) -> str:
     end = 4 * np.pi * (k - 1) / area
     weyl = f'<path class="weyl" d="M{x(0):.1f} {y(0):.1f}L{x(k - 1):.1f} {y(end):.1f}"/>'
     radius = 3.2 if k < 150 else 2.2
+    titles = [f"mode {i}: {v:.5g}" + ("" if residuals is None else f", residual {residuals[i]:.1e}") for i, v in enumerate(eigenvalues)]
     dots = "".join(
-        f'<circle data-mode="{i}" cx="{x(i):.1f}" cy="{y(float(v)):.1f}" r="{radius}"><title>mode {i}: {v:.5g}</title></circle>'
+        f'<circle data-mode="{i}" cx="{x(i):.1f}" cy="{y(float(v)):.1f}" r="{radius}"><title>{titles[i]}</title></circle>'
         for i, v in enumerate(eigenvalues)
     )
     legend = f'<text x="{left}" y="16">eigenvalue over index (click a dot); dashed: Weyl’s law</text>'

@@ -1,14 +1,16 @@
 """``geospec basis``: arrays that belong to the file's own vertices, whatever was repaired."""
 
 import json
+import re
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
 
 import geospec
-from geospec.bases import LaplaceBasis
-from geospec.testing import grid
+from geospec.bases import LaplaceBasis, laplace
+from geospec.testing import disjoint_union, grid, icosphere
 
 
 def orthonormality_error(modes, measure):
@@ -29,6 +31,8 @@ def test_npz_holds_the_basis_of_the_file(run, shapes, tmp_path):
     assert told["n"] == 162
     assert told["eigenvalues"] == expected.eigenvalues.tolist()
     assert told["output"] == str(tmp_path / "basis.npz")
+    assert (told["solver"], told["components"], told["counted"]) == ("dense", 1, True)
+    assert told["worst_residual"] == expected.residuals.max().item()
     assert "wrote" in done.err
 
 
@@ -42,7 +46,12 @@ def test_pictures(run, shapes, tmp_path):
     done = run("basis", shapes / "a.off", "-k", 6, "--image", tmp_path / "modes.png", "--report", tmp_path / "basis.html")
     assert done.code == 0, done.err
     assert (tmp_path / "modes.png").read_bytes().startswith(b"\x89PNG")
-    assert "<html" in (tmp_path / "basis.html").read_text()[:200].lower()
+    page = (tmp_path / "basis.html").read_text()
+    assert "<html" in page[:200].lower()
+    basis = geospec.LaplaceBasis.fit(geospec.load(shapes / "a.off"), 6)
+    assert f"mode 3: {basis.eigenvalues[3]:.5g}, residual {basis.residuals[3]:.1e}<" in page
+    assert "largest residual" in page
+    assert re.search(r">solver<.*?>dense<", page)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["basis.html", "modes.png"]
 
 
@@ -85,3 +94,67 @@ def test_dirichlet_and_quiet(run, tmp_path):
     assert done.err == ""
     # The unit square held at its border: pi^2 (i^2 + j^2).
     np.testing.assert_allclose(json.loads(done.out)["eigenvalues"], np.pi**2 * np.array([2, 5, 5]), rtol=0.06)
+
+
+@pytest.fixture(scope="module")
+def two_balls(tmp_path_factory):
+    """A file of two spheres, each large enough for the solvers of large shapes."""
+    path = tmp_path_factory.mktemp("balls") / "balls.ply"
+    geospec.save(disjoint_union(icosphere(3), icosphere(3)), path)
+    return path
+
+
+@pytest.mark.parametrize("solver", ["krylov", "chebyshev", "dense"])
+def test_solver_and_what_it_says(run, two_balls, solver):
+    """Spheres have the eigenvalue 2 three times each."""
+    done = run("basis", two_balls, "-k", 8, "--solver", solver, "--tolerance", 1e-6, "--json")
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    assert (told["solver"], told["components"], told["counted"]) == (solver, 2, solver != "chebyshev")
+    assert told["worst_residual"] <= 1e-6
+    np.testing.assert_allclose(told["eigenvalues"], [0, 0, *[2] * 6], atol=0.02)
+    assert "components   2" in done.err
+    assert f"solver       {solver}, {'not counted' if solver == 'chebyshev' else 'none missed'}" in done.err
+    assert f"residual     {told['worst_residual']:.1e} at most" in done.err
+
+
+def test_tolerance_reaches_the_solver(run, two_balls):
+    loose, tight = (
+        json.loads(run("basis", two_balls, "-k", 8, "--solver", "chebyshev", "--tolerance", tolerance, "--json").out)["worst_residual"]
+        for tolerance in (1e-3, 1e-10)
+    )
+    assert tight <= 1e-10 < loose
+
+
+@pytest.mark.parametrize(("option", "value", "said"), [("--solver", "arpack", "solver: wanted one of"), ("--tolerance", 0, "tolerance")])
+def test_refused_options(run, shapes, option, value, said):
+    assert said in run("basis", shapes / "a.off", option, value).error
+
+
+def test_the_bar_moves_with_the_modes(run, two_balls, monkeypatch):
+    """What the solver reports reaches the bar, and ends at all modes."""
+    from geospec.cli import basis as verb
+
+    seen = []
+
+    class Watched(verb.Voice):
+        @contextmanager
+        def progress(self):
+            yield lambda *step: seen.append(step)
+
+    monkeypatch.setattr(verb, "Voice", Watched)
+    assert run("basis", two_balls, "-k", 40, "--solver", "krylov", "-q").code == 0
+    steps = [done for stage, done, total in seen if (stage, total) == ("eigenfunctions", 40)]
+    assert steps == sorted(steps)
+    assert steps[0] < steps[-1] == 40
+
+
+def test_cached_modes_begin_a_request_for_more(run, two_balls, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    starts = []
+    solve = laplace.eigenpairs
+    monkeypatch.setattr(laplace, "eigenpairs", lambda *a, start, **b: starts.append(start) or solve(*a, start=start, **b))
+    for k in (10, 20):
+        assert run("basis", two_balls, "-k", k, "--cache").code == 0
+    assert starts[0] is None
+    assert starts[1].shape[1] == 10
