@@ -5,6 +5,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "common/wide.h"
 #include "csr_matmul/csr_matmul.h"
 #include "csr_matmul/csr_matmul_checks.h"
 
@@ -96,9 +97,8 @@ __attribute__((target("avx512f,avx512dq,avx512vl,avx2,fma,prefer-vector-width=51
 template <class T, class I>
 auto rows_for_this_machine() {
 #ifdef GEOSPEC_WIDE_CPU
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    return &rows_avx512<T, I>;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return &rows_avx2<T, I>;
+  if (wide::widest() == wide::Registers::avx512) return &rows_avx512<T, I>;
+  if (wide::widest() == wide::Registers::avx2) return &rows_avx2<T, I>;
 #endif
   return &rows_portable<T, I>;
 }

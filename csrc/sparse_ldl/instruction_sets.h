@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "common/wide.h"
+
 #define GEOSPEC_SIMD portable
 #define GEOSPEC_SIMD_TARGET
 #define GEOSPEC_SIMD_ROWS_1 2
@@ -11,16 +13,16 @@
 #define GEOSPEC_SIMD_ROWS_4 2
 #include "sparse_ldl/dense.h"
 
-#if (defined(__x86_64__) || defined(_M_X64)) && defined(__GNUC__)
+#ifdef GEOSPEC_WIDE_X86
 #define GEOSPEC_SIMD avx2
-#define GEOSPEC_SIMD_TARGET __attribute__((target("avx2,fma")))
+#define GEOSPEC_SIMD_TARGET GEOSPEC_WIDE_AVX2
 #define GEOSPEC_SIMD_ROWS_1 4
 #define GEOSPEC_SIMD_ROWS_2 3
 #define GEOSPEC_SIMD_ROWS_4 2
 #include "sparse_ldl/dense.h"
 
 #define GEOSPEC_SIMD avx512
-#define GEOSPEC_SIMD_TARGET __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")))
+#define GEOSPEC_SIMD_TARGET GEOSPEC_WIDE_AVX512
 #define GEOSPEC_SIMD_ROWS_1 8
 #define GEOSPEC_SIMD_ROWS_2 8
 #define GEOSPEC_SIMD_ROWS_4 6
@@ -32,11 +34,9 @@ namespace geospec::ldl {
 // Calls f with a null pointer of the widest Dense this machine runs.
 template <class F>
 void dispatch_dense(const F& f) {
-#if (defined(__x86_64__) || defined(_M_X64)) && defined(__GNUC__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512bw"))
-    return f(static_cast<avx512::Dense*>(nullptr));
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return f(static_cast<avx2::Dense*>(nullptr));
+#ifdef GEOSPEC_WIDE_X86
+  if (wide::widest() == wide::Registers::avx512) return f(static_cast<avx512::Dense*>(nullptr));
+  if (wide::widest() == wide::Registers::avx2) return f(static_cast<avx2::Dense*>(nullptr));
 #endif
   f(static_cast<portable::Dense*>(nullptr));
 }

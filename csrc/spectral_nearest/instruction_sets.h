@@ -9,6 +9,7 @@
 #include <immintrin.h>
 #endif
 
+#include "common/wide.h"
 #include "spectral_nearest/spectral_nearest.h"
 
 namespace geospec::nearest {
@@ -108,12 +109,11 @@ namespace geospec::nearest {
 template <class T, class F>
 auto dispatch_simd(const F& f) {
 #ifdef GEOSPEC_X86
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512bw")) {
+  if (wide::widest() == wide::Registers::avx512) {
     if (__builtin_cpu_supports("avx512vnni")) return f(static_cast<vnni::Simd<T>*>(nullptr));
     return f(static_cast<avx512::Simd<T>*>(nullptr));
   }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return f(static_cast<avx2::Simd<T>*>(nullptr));
+  if (wide::widest() == wide::Registers::avx2) return f(static_cast<avx2::Simd<T>*>(nullptr));
 #endif
   return f(static_cast<portable::Simd<T>*>(nullptr));
 }
