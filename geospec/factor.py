@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Rows up to which any order of elimination is as good as another.
 SMALL = 64
+#: Columns among which pivots are chosen: ``kBlock`` of the kernel.
+BLOCK = 32
 #: A pivot below this share of the matrix's own diagonal entry holds no digit any more.
 SINGULAR = 1e-14
 #: METIS draws from one generator of the process, which two orders at once would mix up.
@@ -45,6 +47,11 @@ class SparsePattern:
         self.crow, self.col, self.structure, self.n = crow, col, structure, len(crow) - 1
         #: Where the diagonal stands among the entries, ``(n,)``.
         self.diagonal = (col == torch.repeat_interleave(torch.arange(self.n), crow.diff())).nonzero()[:, 0]
+        first = structure.first
+        place = torch.arange(self.n)
+        begin = first[torch.searchsorted(first, place, right=True) - 1]
+        #: The first place of the block in which each pivot was chosen, ``(n,)``.
+        self._block_begin = place - (place - begin) % BLOCK
         if len(self.diagonal) != self.n:
             raise ArgumentError(problem("col", "every diagonal entry in the pattern", f"{len(self.diagonal)} of {self.n}"))
 
@@ -75,7 +82,7 @@ class SparsePattern:
     def factor(self, values: Tensor) -> SparseFactor:
         """The factor of the matrix with these values ``(nnz,)``, float64."""
         panels, pivots, swaps = ldl_factor(values, self.crow, self.col, self.structure)
-        own = values[self.diagonal].abs()[self.structure.order]
+        own = values[self.diagonal].abs()[self.structure.order][self._block_begin + swaps]
         lost = ~(pivots.abs() > SINGULAR * own)  # NaN too
         if lost.any():
             worst = int(lost.double().argmax())
@@ -83,7 +90,9 @@ class SparsePattern:
                 f"sparse factor of {self.n} rows: {int(lost.sum())} pivots vanish, the first is {float(pivots[worst]):.1e} on a diagonal "
                 f"of {float(own[worst]):.1e}; the matrix is singular, or indefinite in a way that wants pivoting"
             )
-        return SparseFactor._made(self, panels, pivots, swaps)
+        factor = SparseFactor._made(self, panels, pivots, swaps)
+        factor.margin = float((pivots.abs() / own).min()) if self.n else 1.0
+        return factor
 
 
 class SparseFactor:
@@ -104,6 +113,8 @@ class SparseFactor:
     pattern: SparsePattern
     #: ``D``, in the order of elimination but for exchanges within blocks, ``(n,)``.
     pivots: Tensor
+    #: The smallest pivot in size, beside its entry on the diagonal: how near the matrix came to want more than it got.
+    margin: float
     _panels: Tensor
     _swaps: Tensor
 
@@ -111,6 +122,7 @@ class SparseFactor:
         crow, col, values = symmetric_csr("matrix", matrix)
         made = SparsePattern(crow, col).factor(values)
         self.pattern, self.pivots, self._panels, self._swaps = made.pattern, made.pivots, made._panels, made._swaps
+        self.margin = made.margin
 
     @classmethod
     def _made(cls, pattern: SparsePattern, panels: Tensor, pivots: Tensor, swaps: Tensor) -> SparseFactor:
@@ -124,10 +136,12 @@ class SparseFactor:
         return int((self.pivots < 0).sum())
 
     def solve(self, right: Any) -> Any:
-        """``A^-1 right`` for ``(n,)`` or ``(n, c)``: a tensor for a tensor (its type and device), an array for an array."""
+        """``A^-1 right`` for ``(n,)`` or ``(n, c)``: a tensor for a tensor (its float type, its device), an array for an array."""
         given = right if isinstance(right, Tensor) else torch.from_numpy(np.asarray(right))
         if given.dim() not in (1, 2) or len(given) != self.pattern.n:
             raise ArgumentError(problem("right", f"shape ({self.pattern.n},) or ({self.pattern.n}, c)", tuple(given.shape)))
+        if given.is_complex():
+            raise ArgumentError(problem("right", "real numbers", str(given.dtype), "solve for the real and the imaginary part"))
         block = given.detach().cpu().double()
         # A vector is a block whose one row is the vector.
         solved = (
@@ -135,7 +149,9 @@ class SparseFactor:
             if given.dim() == 1
             else ldl_solve(self._panels, self.pivots, self._swaps, self.pattern.structure, block)
         )
-        return solved.to(given) if isinstance(right, Tensor) else solved.numpy()
+        if not isinstance(right, Tensor):
+            return solved.numpy()
+        return solved.to(given) if given.is_floating_point() else solved.to(given.device)
 
     def solve_rows(self, right: Tensor) -> Tensor:
         """``A^-1`` of each row of ``right (c, n)``, float64 on the CPU."""

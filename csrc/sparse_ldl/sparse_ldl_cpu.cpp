@@ -139,11 +139,17 @@ Tensor ldl_solve(const Tensor& panels_in, const Tensor& pivots_in, const Tensor&
   check_double(panels_in, "panels");
   check_vector(pivots_in, "pivots", view.n);
   check_double(pivots_in, "pivots");
-  check_index_vector(from_in, "from", view.n);
+  check_index_vector(from_in, "swaps", view.n);
   const Tensor from = torch::stable::contiguous(from_in);
-  for (int64_t i = 0; i < view.n; ++i)
-    STD_TORCH_CHECK(data<int64_t>(from)[i] >= 0 && data<int64_t>(from)[i] < ldl::kBlock,
-                    "from: wanted rows of a block, below ", ldl::kBlock, ", got ", data<int64_t>(from)[i]);
+  for (int64_t s = 0; s < view.supernodes; ++s) {
+    STD_TORCH_CHECK(view.first[s] >= 0 && view.first[s] < view.first[s + 1] && view.first[s + 1] <= view.n,
+                    "first: wanted ascending offsets, got ", view.first[s + 1], " after ", view.first[s]);
+    for (int64_t i = 0; i < view.width(s); ++i) {
+      const int64_t row = data<int64_t>(from)[view.first[s] + i];
+      const int64_t size = std::min(ldl::kBlock, view.width(s) - i / ldl::kBlock * ldl::kBlock);
+      STD_TORCH_CHECK(row >= 0 && row < size, "swaps: wanted rows of a block of ", size, ", got ", row);
+    }
+  }
   check_matrix(right_in, "right", -1);
   check_double(right_in, "right");
   const int64_t length = right_in.size(rows_are_vectors ? 1 : 0), columns = right_in.size(rows_are_vectors ? 0 : 1);

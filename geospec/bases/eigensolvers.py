@@ -221,11 +221,17 @@ def _checked(stiffness: scipy.sparse.spmatrix | Tensor, mass: Any) -> Matrices:
     return Matrices(torch.from_numpy(union.indptr.astype(np.int64)), torch.from_numpy(union.indices.astype(np.int64)), *on_union)
 
 
-def _start(start: Any, n: int) -> Tensor:
+def _start(start: Any, n: int) -> Tensor | None:
     vectors = torch.as_tensor(start.vectors if isinstance(start, Eigenpairs) else start).detach().cpu().double()
     if vectors.dim() != 2 or len(vectors) != n or not 1 <= vectors.shape[1] <= n or not bool(torch.isfinite(vectors).all()):
         raise ArgumentError(problem("start", f"finite vectors ({n}, j)", tuple(vectors.shape)))
-    return vectors
+    return _without_zeros(vectors)
+
+
+def _without_zeros(vectors: Tensor) -> Tensor | None:
+    """The columns that are not zero, of about unit size; ``None`` where none is."""
+    size = vectors.abs().amax(dim=0)
+    return vectors[:, size > 0] / size[size > 0] if bool((size > 0).any()) else None
 
 
 def _by_component(
@@ -244,7 +250,8 @@ def _by_component(
     while True:
         for i, inside in enumerate(members):
             if i not in solved or len(solved[i].values) < wanted[i]:
-                near = None if guess is None else guess[inside]
+                # Vectors that live on other components say nothing about this one.
+                near = None if guess is None else _without_zeros(guess[inside])
                 solved[i] = _connected(matrices.part(inside), wanted[i], solver, tolerance, random, near, None, whole)
                 if progress is not None:
                     progress("modes", min(sum(len(part.values) for part in solved.values()), k), k)

@@ -29,6 +29,12 @@ MOST_AT_ONCE = 600
 COLUMNS = 32
 #: Points that are.
 ROWS = 1 << 14
+#: Residuals of a solve, in units of the matrix, above which a factor has lost too many digits; a sound one leaves 1e-14.
+LOST = 1e-11
+#: Smallest pivot, beside its diagonal entry, above which a factor needs no second look.
+WIDE = 1e-7
+#: Where else to look, in shares of the room: neither integers nor fractions, which graphs have for eigenvalues and zero pivots.
+BESIDE = (0.0718, -0.1337, 0.1913, -0.2291, 0.2887)
 Progress = Callable[[str, int, int], None]
 
 
@@ -105,10 +111,44 @@ class Pencil:
                 met = cause
         raise ConvergenceError(f"no factor of the stiffness shifted to about {sigma:.3e}: {met}") from met
 
+    def sound(self, sigma: float, factor: SparseFactor, closest: float) -> bool:
+        """Whether a factor at ``sigma`` has its digits, and no eigenvalue lies within about ``closest`` of it; one solve shows both."""
+        vector = torch.randn(1, self.n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        right = self.weigh(vector)
+        image = factor.solve_rows(right)
+        weighed = self.weigh(image)
+        left = self.stiffen(image.T.contiguous()).T - sigma * weighed - right
+        exact = bool(left.norm() <= LOST * (self.values.abs().max() * image.norm() + right.norm()))
+        # A random vector has a share 1 / sqrt(n) along each mode.
+        return exact and float((image * weighed).sum() / (vector * right).sum()) * closest**2 * self.n <= 1
+
+    def steady(self, sigma: float, room: float, factor: SparseFactor | None = None) -> tuple[float, SparseFactor]:
+        """A factor near ``sigma`` to iterate with (``factor`` if that one will do): neither on an eigenvalue nor short of digits.
+
+        Spectra of integers or of products put eigenvalues right in the middle of a window, where they would drown the others; and an
+        indefinite matrix may pass near a zero pivot, which costs digits. The last is taken if none will do.
+        """
+        place = sigma
+        for share in (0.0, *BESIDE):
+            if factor is None:
+                place, factor = self.near(sigma + share * room, 0.1 * room)
+            found, factor = factor, None
+            if self.sound(place, found, 1e-6 * room):
+                break
+        return place, found
+
     def count_below(self, x: float, room: float) -> tuple[float, int]:
-        """``(x, number of eigenvalues below x)``; ``x`` may move by some share of ``room``."""
-        x, factor = self.near(x, room)
-        return x, factor.negative
+        """``(x, number of eigenvalues below x)``; ``x`` may move by some share of ``room``, off an eigenvalue for one."""
+        return self.counted(x, room)[:2]
+
+    def counted(self, x: float, room: float) -> tuple[float, int, bool]:
+        """The same, and whether the count is beyond doubt: next to many copies of an eigenvalue no factor has its digits."""
+        for share in (0.0, *BESIDE):
+            place, factor = self.near(x + share * room, 0.1 * room)
+            sure = factor.margin > WIDE or self.sound(place, factor, min(1e-13 * self.greatest, 1e-3 * room))
+            if sure:
+                break
+        return place, factor.negative, sure
 
     def scaled(self, columns: Tensor) -> Tensor:
         """Vectors ``(n, b)`` of the pencil as this class and its users hold them."""
@@ -212,7 +252,9 @@ def lowest(
             if progress is not None:
                 progress("modes", done + settled, k)
 
-        parts.append(solve_window(pencil, window, wanted, tolerance, random, edge, guess, tell))
+        # What is left of residuals leaks between windows: to keep them orthogonal to each other, a few more steps for each.
+        inner = tolerance / 100 if parts or not last else tolerance
+        parts.append(solve_window(pencil, window, wanted, tolerance, inner, random, edge, guess, tell))
         solves, space = solves + parts[-1].record["solves"], max(space, parts[-1].record["space"])
     values, errors = (torch.cat([getattr(part, name) for part in parts])[:k] for name in ("values", "residuals"))
     vectors = parts[0].vectors if len(parts) == 1 else torch.cat([part.vectors for part in parts], dim=1)[:, :k]
@@ -231,7 +273,7 @@ def choose_window(pencil: Pencil, before: Window | None, target: int) -> Window:
     A bracket on the counting function, closed by its average growth: Weyl's law makes it about linear on a surface.
     """
     low, below = (None, 0) if before is None else (before.high, before.upto)
-    least, most = target + max(2, (target - below) // 32), target + max(12, (target - below) // 6)
+    least, most = min(target + max(2, (target - below) // 32), pencil.n), target + max(12, (target - below) // 6)
     most = max(min(most, pencil.n), least)
     middle = (least + most) / 2
     base = under = (0.0 if low is None else low, below)
@@ -242,25 +284,33 @@ def choose_window(pencil: Pencil, before: Window | None, target: int) -> Window:
     pencil.probe = pencil.near(base[0] + span / 2, span / 2)
     x, count = pencil.probe[0], pencil.probe[1].negative
     x = base[0] + (x - base[0]) * min(8.0, max(0.1, (middle - below) / max(count - below, 1)))
-    for _ in range(60):
-        x, count = pencil.count_below(x, abs(x - under[0]) / 4)
+    gap = float("inf")  # of the bracket before
+    for _ in range(100):
+        x, count, sure = pencil.counted(x, min(abs(x - under[0]), abs(x - over[0]) if over else float("inf")) / 4)
+        if not sure and over is not None and over[0] - under[0] < 1e-6 * (over[0] + pencil.scale):
+            break
         if least <= count <= most:
             return Window(low, x, below, count)
         if count < least:
             under = (x, count)
         else:
             over = (x, count)
-        if over is not None and over[0] - under[0] < 1e-8 * over[0]:
-            return Window(low, over[0], below, over[1], under)
+        if over is not None and over[0] - under[0] < 1e-8 * (over[0] + pencil.scale):
+            break
         if over is None:
             growth = (middle - below) / max(count - below, 1)
             x = base[0] + (x - base[0]) * min(8.0, 1.05 * growth)
         else:
             share = (middle - under[1]) / (over[1] - under[1])
-            x = under[0] + (over[0] - under[0]) * min(0.9, max(0.1, share))
+            # Where the count jumps, only one end would move, a tenth at a time.
+            halve, gap = over[0] - under[0] > gap / 2, over[0] - under[0]
+            x = under[0] + gap * (0.5 if halve else min(0.9, max(0.1, share)))
         if low is None and over is not None and over[1] > 2 * most and not sound:
             pencil.refuse_indefinite()
             sound = True
+    if over is not None and over[0] - under[0] < 1e-6 * (over[0] + pencil.scale):
+        # Nothing lies under the base, whatever rounding makes of a multiple zero.
+        return Window(low, over[0], below, over[1], under if under[1] > below else (-float("inf"), below))
     raise ConvergenceError(f"{target} eigenpairs of {pencil.n} points: {under[1]} eigenvalues lie below {under[0]:.3e}, {over} is above")
 
 
@@ -269,22 +319,26 @@ def solve_window(
     window: Window,
     wanted: int,
     tolerance: float,
+    inner: float,
     random: torch.Generator,
     edge: Tensor | None,
     guess: Tensor | None,
     tell: Callable[[int], object],
 ) -> Found:
-    """The ``wanted`` lowest pairs of a window. ``edge (j, n)``: modes under it, to which these are kept orthogonal."""
+    """The ``wanted`` lowest pairs of a window, iterated down to ``inner``. ``edge (j, n)``: modes under it, kept apart."""
     bottom = 0.0 if window.low is None else window.low
     half = (window.high - bottom) / 2
     sigma, factor = pencil.probe or (window.high, None)
     if factor is None or abs(sigma - bottom - half) > 0.3 * half:
-        sigma, factor = pencil.near(bottom + half, half)
+        sigma, factor = bottom + half, None
+    sigma, factor = pencil.steady(sigma, half, factor)
     pencil.probe = None
     counts = factor.negative - window.below, window.upto - factor.negative
     limits = (0.0 if window.low is None else 1 / (window.low - sigma)), 1 / (window.high - sigma)
-    lanczos = Lanczos(pencil, factor, sum(counts), random, edge, guess)
-    inner, check = tolerance, max(wanted + wanted // 2, wanted + 2 * WIDTH)
+    # Of the copies of an eigenvalue at the end, no more are met than are wanted.
+    expected = sum(counts) if window.jump is None else min(sum(counts), 2 * wanted)
+    lanczos = Lanczos(pencil, factor, expected, random, edge, guess)
+    check = max(wanted + wanted // 2, wanted + 2 * WIDTH)
     while True:
         lanczos.extend()
         if lanczos.size < check and not lanczos.full:
@@ -305,13 +359,14 @@ def solve_window(
             if complete or lanczos.full:
                 record = {"space": lanczos.size, "solves": lanczos.solves}
                 found = refined(pencil, factor, lanczos.into_vectors(ritz), wanted)
-                record["solves"] += sum(counts) + polish(pencil, sigma, factor, found, tolerance)
+                record["solves"] += ritz.shape[1] + polish(pencil, sigma, factor, found, tolerance)
                 if bool((found.residuals <= torch.clamp(rounding(pencil, found.values), min=tolerance)).all()):
                     found.record = record
                     return found
                 inner /= 100
-                lanczos = Lanczos(pencil, factor, sum(counts), random, edge, None, record["solves"])
-                continue
+                if inner >= 1e-15:
+                    lanczos = Lanczos(pencil, factor, expected, random, edge, None, record["solves"])
+                    continue
             else:
                 lanczos.widen()  # a block finds no more copies of a multiple eigenvalue than it has columns
         check = lanczos.size + max(2 * lanczos.width, lanczos.size // 16)
