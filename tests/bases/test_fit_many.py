@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from geospec import ArgumentError, LaplaceBasis, ShapeError
+from geospec import ArgumentError, LaplaceBasis, ShapeError, eigenpairs
+from geospec.bases import laplace
 from geospec.testing import bumpy_sphere, grid, sphere_cloud, torus
 
 # Some are dense, some factored; large ones come first, so that results would come out of order if they were taken as they end.
@@ -20,10 +21,22 @@ def one_by_one():
         torch.set_num_threads(threads)
 
 
+@pytest.fixture
+def two_threads():
+    """As on any machine of more than one core."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.mark.parametrize("workers", [None, 1, 2, 5])
-def test_equals_one_by_one(workers, one_by_one):
+def test_equals_one_by_one(workers, one_by_one, two_threads, monkeypatch):
     before = torch.get_num_threads()
+    inside = []
+    monkeypatch.setattr(laplace, "eigenpairs", lambda *a, **b: inside.append(torch.get_num_threads()) or eigenpairs(*a, **b))
     bases = LaplaceBasis.fit_many(iter(SHAPES), 12, workers=workers)
+    assert inside == [1] * len(SHAPES)
     assert torch.get_num_threads() == before
     assert len(bases) == len(SHAPES)
     for basis, expected in zip(bases, one_by_one, strict=True):

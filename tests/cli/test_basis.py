@@ -131,7 +131,7 @@ def test_refused_options(run, shapes, option, value, said):
     assert said in run("basis", shapes / "a.off", option, value).error
 
 
-def test_the_bar_moves_with_the_modes(run, two_balls, monkeypatch):
+def test_the_bar_moves_with_the_modes(run, two_balls, shapes, monkeypatch):
     """What the solver reports reaches the bar, and ends at all modes."""
     from geospec.cli import basis as verb
 
@@ -147,6 +147,9 @@ def test_the_bar_moves_with_the_modes(run, two_balls, monkeypatch):
     steps = [done for stage, done, total in seen if (stage, total) == ("eigenfunctions", 40)]
     assert steps == sorted(steps)
     assert steps[0] < steps[-1] == 40
+    seen.clear()
+    assert run("basis", shapes / "a.off", "-k", 40, "-q").code == 0  # dense: all at once
+    assert ("eigenfunctions", 40, 40) in seen
 
 
 def test_cached_modes_begin_a_request_for_more(run, two_balls, tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ EXAMPLES = {
     ),
     "functional_maps_step_by_step.py": ([], {"steps.png", "steps.html"}, r"after ZoomOut .* the error is ([\d.]+)", (0, 5)),
     "geodesics_and_descriptors.py": ([], {"geodesics.png", "wks.png", "shapes.html"}, r"along the surface changes by ([\d.]+)", (0, 10)),
+    "eigenpairs_of_any_matrix.py": (["--cells", "30"], {"drum.png"}, r"first eigenvalue ([\d.]+)", (9.6397, 9.67)),
     "vectors_on_a_creature.py": (["--vertices", "1500"], {"transport.png", "log_map.png"}, r"length varies by ([\d.e-]+) %", (0, 1e-6)),
 }
 
