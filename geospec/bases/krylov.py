@@ -325,7 +325,7 @@ def solve_window(
     guess: Tensor | None,
     tell: Callable[[int], object],
 ) -> Found:
-    """The ``wanted`` lowest pairs of a window, iterated down to ``inner``. ``edge (j, n)``: modes under it, to which these are orthogonal."""
+    """The ``wanted`` lowest pairs of a window, iterated down to ``inner``, orthogonal to ``edge (j, n)``: modes under it."""
     bottom = 0.0 if window.low is None else window.low
     half = (window.high - bottom) / 2
     sigma, factor = pencil.probe or (window.high, None)
