@@ -15,7 +15,7 @@ from ..errors import ArgumentError, ConvergenceError, one_of, problem
 from ..factor import symmetric_csr
 from ..laplacians.sparse import from_scipy
 from .chebyshev import chebyshev_eigenpairs
-from .krylov import Found, Pencil, Window, just_above, lowest, residuals, rounding, scale_of
+from .krylov import WIDTH, Found, Pencil, Window, just_above, lowest, residuals, rounding, scale_of
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -103,7 +103,7 @@ def eigenpairs(
     guess = None if start is None else _start(start, n)
     with torch.no_grad():
         if window is not None:
-            found = _window(matrices, window, tolerance, random, progress)
+            found = _window(matrices, window, solver, tolerance, random, progress)
         else:
             found = _by_component(matrices, int(k), solver, tolerance, random, guess, progress)
     if progress is not None:
@@ -222,7 +222,10 @@ def _checked(stiffness: scipy.sparse.spmatrix | Tensor, mass: Any) -> Matrices:
 
 
 def _start(start: Any, n: int) -> Tensor | None:
-    vectors = torch.as_tensor(start.vectors if isinstance(start, Eigenpairs) else start).detach().cpu().double()
+    given = start.vectors if isinstance(start, Eigenpairs) else start
+    if not (isinstance(given, Tensor) and not given.is_complex()) and not (isinstance(given, np.ndarray) and given.dtype.kind in "fiu"):
+        raise ArgumentError(problem("start", f"vectors ({n}, j), real, or Eigenpairs", type(given).__name__))
+    vectors = torch.as_tensor(given if isinstance(given, Tensor) else np.ascontiguousarray(given)).detach().cpu().double()
     if vectors.dim() != 2 or len(vectors) != n or not 1 <= vectors.shape[1] <= n or not bool(torch.isfinite(vectors).all()):
         raise ArgumentError(problem("start", f"finite vectors ({n}, j)", tuple(vectors.shape)))
     return _without_zeros(vectors)
@@ -347,37 +350,58 @@ def _dense(matrices: Matrices, k: int, tolerance: float, whole: float) -> Found:
 
 def _certified(pencil: Pencil, guess: Tensor, tolerance: float) -> Found | None:
     """The lowest pairs that ``guess (j, n)`` holds within ``tolerance``, as many as are complete from the smallest on; else ``None``."""
-    root, flawed = torch.linalg.cholesky_ex(pencil.weigh(guess) @ guess.T)
+    guess = guess / (pencil.weigh(guess) * guess).sum(dim=1, keepdim=True).sqrt()
+    gram = pencil.weigh(guess) @ guess.T
+    root, flawed = torch.linalg.cholesky_ex(gram)
     if flawed:
         return None
     vectors = torch.linalg.solve_triangular(root, guess, upper=False).T.contiguous()
     form = vectors.T @ pencil.stiffen(vectors)
     values, turn = torch.linalg.eigh((form + form.T) / 2)
-    vectors = vectors @ turn
-    errors = residuals(pencil, values, vectors)
+    errors = None
+    if float((gram - torch.eye(len(gram))).abs().max()) < 1e-9:
+        # Modes as they come, and not another basis of each multiple eigenvalue, if they are in order.
+        given = guess.T.contiguous()
+        errors = residuals(pencil, values, given)
+        errors = errors if bool((errors <= torch.clamp(rounding(pencil, values), min=tolerance)).all()) else None
+    if errors is None:
+        given = vectors @ turn
+        errors = residuals(pencil, values, given)
+    vectors = given
     good = int((errors <= torch.clamp(rounding(pencil, values), min=tolerance)).long().cumprod(0).sum())
     if good == 0:
         return None
-    place, count = pencil.count_below(just_above(values[good - 1], pencil), 1e-6 * pencil.scale)
-    good = int((values[:good] < place).sum())
-    return Found(values[:good], vectors[:, :good], errors[:good]) if good == count else None
+    for _ in range(2):
+        place, count = pencil.count_below(just_above(values[good - 1], pencil), 1e-6 * pencil.scale)
+        good = int((values[:good] < place).sum())
+        if good == count:
+            return Found(values[:good], vectors[:, :good], errors[:good])
+        # The end may have cut a multiple eigenvalue: what is below the widest gap near it is another try.
+        last = values[max(0, good - 2 * WIDTH) : good]
+        if len(last) < 2:
+            return None
+        good -= len(last) - 1 - int(last.diff().argmax())
+    return None
 
 
-def _window(matrices: Matrices, window: tuple[float, float], tolerance: float, random: torch.Generator, progress: Progress | None) -> Found:
+def _window(
+    matrices: Matrices, window: tuple[float, float], solver: str, tolerance: float, random: torch.Generator, progress: Progress | None
+) -> Found:
     """All pairs from ``low`` to ``high``, the components together: the counts tell how many there are."""
-    low, high = (float(x) for x in window)
-    if not (np.isfinite(low) and np.isfinite(high) and low < high):
-        raise ArgumentError(problem("window", "finite (low, high), low < high", window))
+    ends = np.asarray(window)
+    if ends.shape != (2,) or ends.dtype.kind not in "iuf" or not np.isfinite(ends).all() or not ends[0] < ends[1]:
+        raise ArgumentError(problem("window", "finite (low, high), low < high", repr(window)))
+    low, high = float(ends[0]), float(ends[1])
     pencil = _pencil(matrices)
     hair = 1e-9 * (abs(low) + pencil.scale)  # an eigenvalue at the edge itself is inside, up to rounding
     place, below = pencil.count_below(low - hair, hair)
     end, upto = pencil.count_below(high - 1e-9 * (abs(high) + pencil.scale), hair)
-    if pencil.n <= DENSE or (upto - below > pencil.n // 5 and pencil.n <= FEW):
+    components = len(matrices.components())
+    if solver == "dense" or pencil.n <= DENSE or (upto - below > pencil.n // 5 and pencil.n <= FEW):
         every = _dense(matrices, pencil.n, tolerance, pencil.scale)
         inside = (every.values >= place) & (every.values < end)
-        record = {**every.record, "components": len(matrices.components())}
-        return Found(every.values[inside], every.vectors[:, inside], every.residuals[inside], record)
-    record = {"solver": "krylov", "counted": True, "components": len(matrices.components())}
+        return Found(every.values[inside], every.vectors[:, inside], every.residuals[inside], {**every.record, "components": components})
+    record = {"solver": "krylov", "counted": True, "components": components}
     if upto == below:
         return Found(torch.empty(0).double(), torch.empty(pencil.n, 0).double(), torch.empty(0).double(), record)
     found = lowest(pencil, upto - below, tolerance, random, within=Window(place, end, below, upto), progress=progress)

@@ -195,7 +195,7 @@ class Window:
     """The eigenvalues from ``low`` (or from minus infinity) to ``high``: ``below`` lie under ``low``, ``upto`` under ``high``.
 
     Where a multiple eigenvalue alone separates too few from too many, ``jump`` is a place just under it and the count there:
-    any of its eigenvectors will then do.
+    any of its eigenvectors will then do. ``floor`` is a place under which none of them lie, where one is known above ``low``.
     """
 
     low: float | None
@@ -203,6 +203,12 @@ class Window:
     below: int
     upto: int
     jump: tuple[float, int] | None = None
+    floor: float | None = None
+
+    @property
+    def bottom(self) -> float:
+        """Where the shift is placed from."""
+        return self.floor if self.floor is not None else 0.0 if self.low is None else self.low
 
 
 @dataclass
@@ -285,12 +291,15 @@ def choose_window(pencil: Pencil, before: Window | None, target: int) -> Window:
     x, count = pencil.probe[0], pencil.probe[1].negative
     x = base[0] + (x - base[0]) * min(8.0, max(0.1, (middle - below) / max(count - below, 1)))
     gap = float("inf")  # of the bracket before
+    floor: float | None = None
     for _ in range(100):
         x, count, sure = pencil.counted(x, min(abs(x - under[0]), abs(x - over[0]) if over else float("inf")) / 4)
         if not sure and over is not None and over[0] - under[0] < 1e-6 * (over[0] + pencil.scale):
             break
         if least <= count <= most:
-            return Window(low, x, below, count)
+            return Window(low, x, below, count, floor=floor)
+        if count <= below:
+            floor = x
         if count < least:
             under = (x, count)
         else:
@@ -310,7 +319,8 @@ def choose_window(pencil: Pencil, before: Window | None, target: int) -> Window:
             sound = True
     if over is not None and over[0] - under[0] < 1e-6 * (over[0] + pencil.scale):
         # Nothing lies under the base, whatever rounding makes of a multiple zero.
-        return Window(low, over[0], below, over[1], under if under[1] > below else (-float("inf"), below))
+        jump = under if under[1] > below else (-float("inf"), below)
+        return Window(low, over[0], below, over[1], jump, None if floor == under[0] else floor)
     raise ConvergenceError(f"{target} eigenpairs of {pencil.n} points: {under[1]} eigenvalues lie below {under[0]:.3e}, {over} is above")
 
 
@@ -325,8 +335,8 @@ def solve_window(
     guess: Tensor | None,
     tell: Callable[[int], object],
 ) -> Found:
-    """The ``wanted`` lowest pairs of a window, iterated down to ``inner``. ``edge (j, n)``: modes under it, kept apart."""
-    bottom = 0.0 if window.low is None else window.low
+    """The ``wanted`` lowest pairs of a window, iterated down to ``inner``, orthogonal to ``edge (j, n)``: modes under it."""
+    bottom = window.bottom
     half = (window.high - bottom) / 2
     sigma, factor = pencil.probe or (window.high, None)
     if factor is None or abs(sigma - bottom - half) > 0.3 * half:

@@ -103,6 +103,8 @@ class LaplaceBasis(SampledBasis):
             raise ArgumentError(problem("start", "a LaplaceBasis", type(start).__name__))
         if cache is None or cache is False:
             return cls._solve(shape, k, kind, boundary, solver, tolerance, start, progress)
+        if not isinstance(tolerance, float | int):
+            raise ArgumentError(problem("tolerance", "a number between 0 and 1", repr(tolerance)))
         options = {"kind": kind, "boundary": boundary, "solver": solver, "tolerance": repr(float(tolerance))}
         path = disk.folder(cache) / f"{disk.key(shape, **options)}.safetensors"
         stored = disk.read(path, cls)
