@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,6 +28,8 @@ DENSE = 400
 FEW = 8000
 #: Residuals asked for: eigenvalues are right to about the square of it over the relative gap.
 TOLERANCE = 1e-8
+#: Points up to which one thread does it all.
+SHARED = 20_000
 Progress = Callable[[str, int, int], None]
 
 
@@ -85,7 +88,8 @@ def eigenpairs(
     -----
     Components that the matrices do not connect are solved one by one and merged. Cost of ``"krylov"`` on a surface: three
     factorisations, about ``3 k`` solves, ``13 n k^2`` flops and ``28 n k`` bytes for one window (up to 600 modes); beyond, windows of 300
-    modes side by side make it linear in ``k``. Deterministic for a seed and number of threads.
+    modes side by side make it linear in ``k``. Deterministic for a seed and number of threads. Up to
+    20,000 points the process runs on one thread meanwhile.
     """
     one_of("solver", solver, SOLVERS)
     if not (isinstance(tolerance, float | int) and 0 < tolerance < 1):
@@ -101,7 +105,7 @@ def eigenpairs(
         raise ArgumentError(problem("k", f"an integer from 1 to the {n} points", repr(k)))
     random = torch.Generator().manual_seed(seed)
     guess = None if start is None else _start(start, n)
-    with torch.no_grad():
+    with torch.no_grad(), few_threads(n):
         if window is not None:
             found = _window(matrices, window, solver, tolerance, random, progress)
         else:
@@ -111,6 +115,20 @@ def eigenpairs(
     results = (found.values, found.vectors, found.residuals)
     given = [r.to(device) for r in results] if isinstance(stiffness, Tensor) else [r.numpy() for r in results]
     return Eigenpairs(given[0], given[1], given[2], {"n": n, "k": len(found.values), "tolerance": tolerance, **found.record})
+
+
+@contextmanager
+def few_threads(n: int) -> Iterator[None]:
+    """One thread while a small problem is solved: its products are thin, and threads that wait for a busy core cost tenfold."""
+    threads = torch.get_num_threads()
+    if n > SHARED or threads == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _chebyshev(
