@@ -221,7 +221,7 @@ def _checked(stiffness: scipy.sparse.spmatrix | Tensor, mass: Any) -> Matrices:
 
 def _start(start: Any, n: int) -> Tensor | None:
     given = start.vectors if isinstance(start, Eigenpairs) else start
-    if not isinstance(given, Tensor | np.ndarray) or (torch.is_complex if isinstance(given, Tensor) else np.iscomplexobj)(given):
+    if not (isinstance(given, Tensor) and not given.is_complex()) and not (isinstance(given, np.ndarray) and given.dtype.kind in "fiu"):
         raise ArgumentError(problem("start", f"vectors ({n}, j), real, or Eigenpairs", type(given).__name__))
     vectors = torch.as_tensor(given if isinstance(given, Tensor) else np.ascontiguousarray(given)).detach().cpu().double()
     if vectors.dim() != 2 or len(vectors) != n or not 1 <= vectors.shape[1] <= n or not bool(torch.isfinite(vectors).all()):
