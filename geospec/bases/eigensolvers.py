@@ -71,8 +71,8 @@ def eigenpairs(
     k : from 1 to n. window : ``(low, high)`` for all eigenvalues ``low <= lambda < high`` instead.
     solver : ``"krylov"`` is block Lanczos over a sparse ``L D L^T`` on the CPU, see :mod:`geospec.bases.krylov`;
         ``"chebyshev"`` needs no factorisation and stays on the device of the stiffness, see :mod:`geospec.bases.chebyshev`;
-        ``"dense"`` is LAPACK. ``"auto"`` is dense up to 400 points or where ``k`` is a fifth of them, else Chebyshev for a stiffness on
-        a GPU, else Krylov.
+        ``"dense"`` is LAPACK, which also answers ``"krylov"`` for components of up to 400 points, or of up to 8,000 of whose
+        spectrum a fifth is wanted. ``"auto"`` is Chebyshev for a stiffness on a GPU, else Krylov.
     tolerance : largest accepted residual. Where rounding in ``S x`` alone exceeds it (slivers, tiny masses), that is accepted.
     start : vectors ``(n, j)``, or an earlier :class:`Eigenpairs`, that help. Pairs among them that are within tolerance and complete
         from the smallest on (counted by inertia) are kept as they are, so that fifty more modes cost fifty; others
