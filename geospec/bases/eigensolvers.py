@@ -76,7 +76,7 @@ def eigenpairs(
     tolerance : largest accepted residual. Where rounding in ``S x`` alone exceeds it (slivers, tiny masses), that is accepted.
     start : vectors ``(n, j)``, or an earlier :class:`Eigenpairs`, that help. Pairs among them that are within tolerance and complete
         from the smallest on (counted by inertia) are kept as they are, so that fifty more modes cost fifty; others
-        give the iteration a better first block.
+        give the iteration a better first block. Not used with a window.
     seed : of the random first block. progress : called as ``progress("modes", done, k)``, ``done`` of ``k`` having converged.
 
     Raises

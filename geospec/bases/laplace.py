@@ -76,8 +76,8 @@ class LaplaceBasis(SampledBasis):
         boundary : ``"neumann"`` leaves the boundary free (the first mode is constant);
             ``"dirichlet"`` holds every mode at zero on the boundary of an open mesh.
         solver, tolerance : see :func:`geospec.eigenpairs`; the residuals that come out are kept in ``residuals``.
-        start : a basis of the same number of points that helps: of the same shape with fewer modes (they are kept, and only the
-            further ones are computed), or of a deformed shape.
+        start : a basis of the same number of points that helps: of the same shape with fewer modes (in float64 they are
+            kept, and only the further ones are computed; float32 is too coarse for that), or of a deformed shape.
         cache : a folder for results, ``True`` for the user's cache folder (``$XDG_CACHE_HOME/geospec``),
             ``None`` for none. Fewer modes found there serve as ``start``. See :mod:`geospec.bases.cache`.
         progress : called as ``progress("modes", done, k)``.

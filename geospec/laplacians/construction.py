@@ -56,7 +56,7 @@ def laplacian(
     ShapeError : no faces or fewer points than neighbours, vertices that no face uses (their mass would be
         zero), points that span no triangle with their neighbours, or, but for ``"robust"``, faces of zero area.
 
-    Cost at 200k vertices, one thread: about 0.1 s (cotangent), 0.2 s (robust), 4 s (robust, cloud: most of it the neighbours).
+    Cost at 200k vertices, one thread: about 0.1 s (cotangent), 0.3 s (robust), 1 s (robust, cloud).
     Source: Pinkall and Polthier 1993; Sharp and Crane 2020, "A Laplacian for Nonmanifold Triangle Meshes". For clouds the
     triangles of one place are glued apart, not to each other as there: see docs/concepts/laplacian.md.
     """

@@ -32,3 +32,16 @@ def check_same_device(name: str, value: Tensor, like_name: str, like: Tensor) ->
     """Want a tensor on the device of another: a kernel cannot follow an index into other memory."""
     if value.device != like.device:
         raise ArgumentError(problem(name, f"the device of {like_name}, {like.device}", value.device, "move it with .to(device)"))
+
+
+def check_queries(queries: Tensor, points: Tensor) -> None:
+    """Want queries and points that one search can compare: alike in type, device and columns."""
+    check_floats("queries", queries)
+    check_floats("points", points)
+    check_same_device("points", points, "queries", queries)
+    if points.dtype != queries.dtype:
+        raise ArgumentError(problem("points", f"the type of queries, {queries.dtype}", points.dtype))
+    if points.shape[1] != queries.shape[1]:
+        raise ArgumentError(problem("points", f"as many columns as queries, {queries.shape[1]}", points.shape[1]))
+    if queries.shape[1] == 0:
+        raise ArgumentError(problem("queries", "at least one column", "none"))

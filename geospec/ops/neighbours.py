@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import ArgumentError, problem
 from . import library  # noqa: F401  (registers the ops)
-from .checks import check_floats, check_same_device
+from .checks import check_queries, check_same_device
 
 #: Coordinates up to which a tree of boxes is the quicker search.
 BOXES = 12
@@ -114,15 +114,7 @@ def radius_search(
 
 
 def _check(queries: Tensor, points: Tensor, exclude_self: bool, query_offsets: Tensor | None, point_offsets: Tensor | None) -> None:
-    check_floats("queries", queries)
-    check_floats("points", points)
-    check_same_device("points", points, "queries", queries)
-    if points.dtype != queries.dtype:
-        raise ArgumentError(problem("points", f"the type of queries, {queries.dtype}", points.dtype))
-    if points.shape[1] != queries.shape[1]:
-        raise ArgumentError(problem("points", f"as many columns as queries, {queries.shape[1]}", points.shape[1]))
-    if queries.shape[1] == 0:
-        raise ArgumentError(problem("queries", "at least one column", "none"))
+    check_queries(queries, points)
     if exclude_self and queries.shape[0] != points.shape[0]:
         raise ArgumentError(problem("exclude_self", "queries that are the points", f"{queries.shape[0]} and {points.shape[0]} rows"))
     if (query_offsets is None) != (point_offsets is None):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..errors import ArgumentError, one_of, problem
 from . import library  # noqa: F401  (registers the ops)
-from .checks import check_floats, check_same_device
+from .checks import check_queries
 
 METHODS = ("auto", "tree", "brute")
 
@@ -51,15 +51,7 @@ def spectral_nearest(queries: Tensor, points: Tensor, method: str = "auto") -> t
 
 def check_search(queries: Tensor, points: Tensor) -> None:
     """Refuses what no search in an embedding can answer."""
-    check_floats("queries", queries)
-    check_floats("points", points)
-    check_same_device("points", points, "queries", queries)
-    if points.dtype != queries.dtype:
-        raise ArgumentError(problem("points", f"the type of queries, {queries.dtype}", points.dtype))
-    if points.shape[1] != queries.shape[1]:
-        raise ArgumentError(problem("points", f"as many columns as queries, {queries.shape[1]}", points.shape[1]))
-    if queries.shape[1] == 0:
-        raise ArgumentError(problem("queries", "at least one column", "none"))
+    check_queries(queries, points)
     if points.shape[0] == 0:
         raise ArgumentError(problem("points", "at least one row", "none"))
 
