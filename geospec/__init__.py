@@ -13,8 +13,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import bases, datasets, descriptors, factor, geodesics, laplacians, maps, ops, pipelines, shapes, testing, transport, viz
-    from .bases import Basis, DiffusionOperators, Eigenpairs, LaplaceBasis, SampledBasis, diffusion_operators, eigenpairs
+    from . import (
+        bases,
+        datasets,
+        descriptors,
+        factor,
+        geodesics,
+        laplacians,
+        losses,
+        maps,
+        metrics,
+        nn,
+        ops,
+        pipelines,
+        probes,
+        shapes,
+        testing,
+        transport,
+        viz,
+    )
+    from .bases import Basis, DiffusionOperators, Eigenpairs, LaplaceBasis, LearnedEigenbasis, SampledBasis, diffusion_operators, eigenpairs
     from .errors import ArgumentError, ConvergenceError, FileFormatError, GeospecError, MissingDependencyError, ShapeError
     from .factor import SparseFactor
     from .geodesics import geodesic_distances
@@ -32,9 +50,13 @@ _PACKAGES = (
     "factor",
     "geodesics",
     "laplacians",
+    "losses",
     "maps",
+    "metrics",
+    "nn",
     "ops",
     "pipelines",
+    "probes",
     "shapes",
     "testing",
     "transport",
@@ -50,6 +72,7 @@ _HOME = {
     "FileFormatError": "errors",
     "GeospecError": "errors",
     "LaplaceBasis": "bases",
+    "LearnedEigenbasis": "bases",
     "Laplacian": "laplacians",
     "Match": "pipelines",
     "Mesh": "shapes",
@@ -82,6 +105,7 @@ __all__ = [
     "GeospecError",
     "LaplaceBasis",
     "Laplacian",
+    "LearnedEigenbasis",
     "Match",
     "Mesh",
     "MissingDependencyError",
@@ -102,10 +126,14 @@ __all__ = [
     "laplacian",
     "laplacians",
     "load",
+    "losses",
     "maps",
     "match",
+    "metrics",
+    "nn",
     "ops",
     "pipelines",
+    "probes",
     "repair",
     "report",
     "save",
