@@ -66,6 +66,8 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   m.def(
       "graph_smooth_values_backward(Tensor grad, Tensor crow, Tensor col, Tensor values, Tensor x, int steps) -> "
       "Tensor");
+  // Sums of squares (k,) of the rows of Q^T F, and that product (k, m).
+  m.def("captured_energy(Tensor q, Tensor f) -> (Tensor, Tensor)");
 }
 
 // Importing geospec._C loads this library, which registers the ops above; the module itself is empty.

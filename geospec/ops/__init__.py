@@ -5,6 +5,7 @@ plain PyTorch that serves as executable specification. Their schemas stand in ``
 """
 
 from .assembly import Adjacency, assemble_stiffness, mesh_adjacency
+from .captured_energy import captured_energy
 from .cotangent import cotangent
 from .csr_matmul import chebyshev_filter, csr_matmul, csr_sampled_products
 from .farthest_points import farthest_points
@@ -20,6 +21,7 @@ __all__ = [
     "Adjacency",
     "assemble_stiffness",
     "backend_info",
+    "captured_energy",
     "chebyshev_filter",
     "cotangent",
     "csr_matmul",

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from geospec.ops.assembly import reference as assembly_reference
 from geospec.ops.assembly import reference_adjacency
+from geospec.ops.captured_energy import reference as energy_reference
 from geospec.ops.cotangent import reference as cotangent_reference
 from geospec.ops.csr_matmul import reference as csr_reference
 from geospec.ops.csr_matmul import reference_filter, reference_sampled
@@ -178,6 +179,11 @@ def smooth_inputs(dtype: torch.dtype, seed: int) -> Arguments:
 def smooth_adjoint_inputs(dtype: torch.dtype, seed: int) -> Arguments:
     arguments = smooth_inputs(dtype, seed)
     return torch.randn(arguments[3].shape, dtype=torch.float64).to(dtype), *arguments
+
+
+def energy_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn(19, width, generator=generator, dtype=torch.float64).to(dtype) for width in (4 + seed, 7 + 5 * seed))
 
 
 OPS = [
@@ -453,6 +459,19 @@ OPS = [
             "mixed": (with_argument(0, lambda g: g.float()), "grad: wanted the type of x"),
             "steps": (with_argument(5, lambda steps: -1), "steps: wanted 0 or more, got -1"),
             "too large": (with_argument(2, lambda c: c + 9), r"col: wanted indices in \[0, 23\)"),
+        },
+    ),
+    OpCase(
+        "captured_energy",
+        energy_inputs,
+        energy_reference,
+        lambda dtype: (torch.zeros(0, 3, dtype=dtype), torch.zeros(0, 2, dtype=dtype)),
+        differentiable=(0, 1),
+        refusals={
+            "vector": (with_argument(0, lambda q: q[0]), r"q: wanted shape \(n, d\), got \(9,\)"),
+            "rows": (with_argument(1, lambda f: f[1:]), "f: wanted one row for each row of q, 19, got 18"),
+            "half": (with_argument(0, lambda q: q.half()), "q: wanted float32 or float64"),
+            "mixed": (with_argument(1, lambda f: f.float()), "f: wanted the type of q"),
         },
     ),
 ]
