@@ -35,9 +35,8 @@ def limbs(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
             tip, end = base + 0.9 * radius * bend, max(0.12, radius * rng.uniform(0.5, 1.0))
             tubes.append(Tube.through([tip], end, rng.uniform(0.05, 0.3)))
         else:
-            tubes.append(
-                Tube.through([base, elbow, tip], [max(0.09, start), max(0.09, (start + end) / 2), end], rng.uniform(0.05, 0.3), steps=3)
-            )
+            radii = np.maximum([start, (start + end) / 2, end], 0.09)
+            tubes.append(Tube.through([base, elbow, tip], radii, rng.uniform(0.05, 0.3), steps=3))
         tips.append((tip, end))
     body = Body(tubes)
     return contour(body, lambda points: body.evaluate(points)[1], n, rng)

@@ -83,15 +83,14 @@ def shaft(rng: np.random.Generator) -> Solid:
 
 def flange(rng: np.random.Generator) -> Solid:
     """A disk with a hub, a bore, and a circle of bolt holes."""
-    radius, thick, hub, tall = rng.uniform(0.7, 1.0), rng.uniform(0.15, 0.3), rng.uniform(0.28, 0.36), rng.uniform(0.6, 1.1)
+    radius, thick, hub, tall = rng.uniform(0.8, 1.0), rng.uniform(0.15, 0.3), rng.uniform(0.28, 0.33), rng.uniform(0.6, 1.1)
     part = cylinder(radius, thick) | cylinder(hub, tall).at((0, 0, tall / 2))
     if rng.random() < 0.4:
         part = part | cylinder(rng.uniform(0.45, 0.6), thick).at((0, 0, tall))
     part = part - cylinder(hub - 0.14, _LONG)
     holes, across = rng.integers(3, 7), (radius + hub) / 2
-    size = min(0.12, 0.3 * (radius - hub))
     for angle in 2 * np.pi * np.arange(holes) / holes:
-        part = part - cylinder(max(size, 0.09), 2 * thick + 0.02).at((across * np.cos(angle), across * np.sin(angle), 0))
+        part = part - cylinder(0.11, 2 * thick - 0.02).at((across * np.cos(angle), across * np.sin(angle), 0))
     return part
 
 
@@ -113,16 +112,18 @@ def gear(rng: np.random.Generator) -> Solid:
 
 def housing(rng: np.random.Generator) -> Solid:
     """An open box, with bores in its walls and a spigot or feet."""
-    a, b, c, wall = rng.uniform(1.0, 1.5), rng.uniform(0.8, 1.2), rng.uniform(0.5, 0.9), rng.uniform(0.14, 0.18)
+    a, b, c, wall = rng.uniform(1.0, 1.5), rng.uniform(0.8, 1.2), rng.uniform(0.85, 1.1), rng.uniform(0.14, 0.18)
     part = box((a, b, c)) - box((a - 2 * wall, b - 2 * wall, c)).at((0, 0, wall))
-    bore = rng.uniform(0.13, 0.2)
+    middle = wall / 2  # height of the cavity's middle, where the bores are
+    bore = min(rng.uniform(0.13, 0.2), c / 2 - middle - 0.18)
     if rng.random() < 0.5:  # a spigot, or feet
-        part = part | (cylinder(bore + 0.14, 0.4).along(0).at((a / 2 + 0.15, 0, 0)))
-        part = part - cylinder(bore, 1.0).along(0).at((a / 2 + 0.2, 0, 0))
+        part = part | cylinder(bore + 0.14, 0.4).along(0).at((a / 2 + 0.15, 0, middle))
+        part = part - cylinder(bore, 1.0).along(0).at((a / 2 + 0.2, 0, middle))
+        part = part - box((a - 2 * wall, b - 2 * wall, c)).at((0, 0, wall))
     else:
-        part = part | (box((a + 0.6, 0.4, 0.16)).at((0, 0, -c / 2 + 0.08)) - box((a - 0.1, 1, 1)))
+        part = part | (box((a + 0.6, 0.4, 0.16)).at((0, 0, -c / 2 + 0.08)) - box((a - 0.1, 1, 2)))
     if rng.random() < 0.6:
-        part = part - cylinder(bore, 1.0).along(1).at((rng.uniform(-0.2, 0.2), b / 2, 0.05))
+        part = part - cylinder(bore, 1.0).along(1).at((rng.uniform(-0.1, 0.1), b / 2 + 0.2, middle))
     return part
 
 

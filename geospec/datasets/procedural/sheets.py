@@ -6,6 +6,8 @@ import numpy as np
 
 _KEEP_OFF = 0.6  # distance of inner vertices from the rim, in spacings: nearer ones would cut its edges out of the triangulation
 
+_NEEDLE = 0.05  # twice the area, in spacings squared, of triangles that lie along a straight rim and belong to nothing
+
 
 def sheet(rng: np.random.Generator, n: int, holes: int, bend: str) -> tuple[np.ndarray, np.ndarray]:
     """A sheet with ``holes`` holes, bent by ``"roll"`` (developable) or ``"wave"``."""
@@ -78,8 +80,9 @@ def _triangulate(loops: list[np.ndarray], n: int) -> tuple[np.ndarray, np.ndarra
     faces = Delaunay(points).simplices.astype(np.int64)
     faces = faces[_between(points[faces].mean(1), rims)]
     a, b, c = points[faces].transpose(1, 0, 2)
-    turned = (b - a)[:, 0] * (c - a)[:, 1] < (b - a)[:, 1] * (c - a)[:, 0]
-    faces[turned] = faces[turned, ::-1]
+    double = (b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]
+    faces[double < 0] = faces[double < 0, ::-1]
+    faces = faces[np.abs(double) > _NEEDLE * spacing**2]
     used, faces = np.unique(faces, return_inverse=True)
     return points[used], faces.reshape(-1, 3)
 
