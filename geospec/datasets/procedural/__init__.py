@@ -36,7 +36,7 @@ def blob(seed: int, *, style: str | None = None, n_vertices: int = 4000, dtype: 
     """
     rng = _generator(seed, 0, n_vertices)
     style = _choice(rng, "style", style, BLOB_STYLES)
-    return _normalised(*getattr(blobs, style)(rng, n_vertices), dtype)
+    return normalised(*getattr(blobs, style)(rng, n_vertices), dtype)
 
 
 def torus(seed: int, *, genus: int | None = None, n_vertices: int = 4000, dtype: torch.dtype = torch.float64) -> Mesh:
@@ -55,7 +55,7 @@ def torus(seed: int, *, genus: int | None = None, n_vertices: int = 4000, dtype:
     genus = drawn if genus is None else genus
     if genus not in (1, 2, 3):
         raise ArgumentError(problem("genus", "1, 2 or 3", genus))
-    return _normalised(*(tori.tube(rng, n_vertices) if genus == 1 else tori.rings(rng, n_vertices, genus)), dtype)
+    return normalised(*(tori.tube(rng, n_vertices) if genus == 1 else tori.rings(rng, n_vertices, genus)), dtype)
 
 
 def mechanical_part(seed: int, *, kind: str | None = None, n_vertices: int = 4000, dtype: torch.dtype = torch.float64) -> Mesh:
@@ -71,7 +71,7 @@ def mechanical_part(seed: int, *, kind: str | None = None, n_vertices: int = 400
     rng = _generator(seed, 2, n_vertices)
     kind = _choice(rng, "kind", kind, PART_KINDS)
     solid = parts.PARTS[kind](rng)
-    return _normalised(*contour(solid, solid.gradient, n_vertices, rng), dtype)
+    return normalised(*contour(solid, solid.gradient, n_vertices, rng), dtype)
 
 
 def thin_sheet(
@@ -93,7 +93,7 @@ def thin_sheet(
     if not 0 <= holes <= 8:
         raise ArgumentError(problem("holes", "0 to 8", holes))
     bend = _choice(rng, "bend", bend, SHEET_BENDS)
-    return _normalised(*sheets.sheet(rng, n_vertices, holes, bend), dtype)
+    return normalised(*sheets.sheet(rng, n_vertices, holes, bend), dtype)
 
 
 def _generator(seed: int, family: int, n_vertices: int) -> np.random.Generator:
@@ -112,7 +112,7 @@ def _choice(rng: np.random.Generator, argument: str, wanted: str | None, choices
     return wanted or drawn
 
 
-def _normalised(vertices: np.ndarray, faces: np.ndarray, dtype: torch.dtype) -> Mesh:
+def normalised(vertices: np.ndarray, faces: np.ndarray, dtype: torch.dtype) -> Mesh:
     """The mesh of area 1 about its centre of area."""
     a, b, c = vertices[faces].transpose(1, 0, 2)
     area = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2

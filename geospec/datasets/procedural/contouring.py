@@ -61,7 +61,9 @@ def _sheets() -> np.ndarray:
 _SHEETS = _sheets()
 
 
-def contour(solid: Implicit, gradient: Gradient, n_vertices: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def contour(
+    solid: Implicit, gradient: Gradient, n_vertices: int, rng: np.random.Generator, crumbs: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Vertices ``(n, 3)`` and outward faces ``(f, 3)`` of the surface, closed, manifold and in one piece.
 
     Parameters
@@ -69,6 +71,7 @@ def contour(solid: Implicit, gradient: Gradient, n_vertices: int, rng: np.random
     solid, gradient : the function, negative inside and no larger than the distance to the surface, and its gradient.
     n_vertices : about so many; missed by a few per cent.
     rng : places and turns the grid, which is drawn again where a grid makes a mesh that is not manifold.
+    crumbs : the largest share of the vertices that may lie in loose pieces, of parts thinner than a cube; those are dropped.
 
     Raises
     ------
@@ -87,8 +90,13 @@ def contour(solid: Implicit, gradient: Gradient, n_vertices: int, rng: np.random
             spacing *= float(np.sqrt(count / n_vertices))
             cells, origin, case = _crossed_cells(solid, spacing, rotation, shift)
         vertices, faces = _dual(solid, gradient, cells, origin, case, spacing, rotation)
-        if _is_one_manifold(faces, len(vertices)):
-            return vertices, faces
+        link = Connectivity(faces, len(vertices))
+        piece = link.component_of_vertex
+        largest = piece == np.bincount(piece).argmax()
+        whole = largest.mean() >= 1 - crumbs
+        if whole and (link.faces_of_edge == 2).all() and (link.fans_of_vertex == 1).all():
+            renumbered = np.cumsum(largest) - 1
+            return vertices[largest], renumbered[faces[largest[faces[:, 0]]]]
     raise ConvergenceError(
         f"contour: {n_vertices} vertices leave no manifold in one piece; ask for more, or make the thinnest part thicker"
     )
@@ -164,8 +172,3 @@ def _meeting_points(points: np.ndarray, normals: np.ndarray, vertex: np.ndarray,
     firm = eigenvalue > _FLAT * eigenvalue[:, -1:]
     along = np.einsum("nij,ni->nj", direction, total(normals * offset[:, None]))
     return mean + np.einsum("nij,nj->ni", direction, np.where(firm, along / np.where(firm, eigenvalue, 1), 0))
-
-
-def _is_one_manifold(faces: np.ndarray, n: int) -> bool:
-    link = Connectivity(faces, n)
-    return bool((link.faces_of_edge == 2).all() and (link.fans_of_vertex == 1).all() and (link.component_of_vertex == 0).all())
