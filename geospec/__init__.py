@@ -13,7 +13,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import bases, datasets, descriptors, factor, geodesics, laplacians, maps, ops, pipelines, shapes, testing, transport, viz
+    from . import (
+        bases,
+        datasets,
+        descriptors,
+        factor,
+        geodesics,
+        laplacians,
+        maps,
+        ops,
+        pipelines,
+        shapes,
+        testing,
+        training,
+        transport,
+        viz,
+        weights,
+    )
     from .bases import Basis, DiffusionOperators, Eigenpairs, LaplaceBasis, SampledBasis, diffusion_operators, eigenpairs
     from .errors import ArgumentError, ConvergenceError, FileFormatError, GeospecError, MissingDependencyError, ShapeError
     from .factor import SparseFactor
@@ -37,8 +53,10 @@ _PACKAGES = (
     "pipelines",
     "shapes",
     "testing",
+    "training",
     "transport",
     "viz",
+    "weights",
 )
 _HOME = {
     "ArgumentError": "errors",
@@ -111,8 +129,10 @@ __all__ = [
     "save",
     "shapes",
     "testing",
+    "training",
     "transport",
     "viz",
+    "weights",
 ]
 
 
