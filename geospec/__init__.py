@@ -29,8 +29,10 @@ if TYPE_CHECKING:
         probes,
         shapes,
         testing,
+        training,
         transport,
         viz,
+        weights,
     )
     from .bases import Basis, DiffusionOperators, Eigenpairs, LaplaceBasis, LearnedEigenbasis, SampledBasis, diffusion_operators, eigenpairs
     from .errors import ArgumentError, ConvergenceError, FileFormatError, GeospecError, MissingDependencyError, ShapeError
@@ -59,8 +61,10 @@ _PACKAGES = (
     "probes",
     "shapes",
     "testing",
+    "training",
     "transport",
     "viz",
+    "weights",
 )
 _HOME = {
     "ArgumentError": "errors",
@@ -139,8 +143,10 @@ __all__ = [
     "save",
     "shapes",
     "testing",
+    "training",
     "transport",
     "viz",
+    "weights",
 ]
 
 
