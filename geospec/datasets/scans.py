@@ -22,7 +22,7 @@ from ..shapes.sampling import SurfaceSample, sample_surface
 NEAREST, FARTHEST = 2.0, 4.0
 
 _BATCHES = 100  # of candidates before a scan that finds nothing gives up
-_TRIANGLES_A_CELL = 2.0  # of the grid in the image plane, on average over the faces
+_TRIANGLES_A_CELL = 0.5  # of the grid in the image plane, on average over the faces
 _WAVES = 6
 
 Acceptance = Callable[[SurfaceSample, Tensor], Tensor]
@@ -269,7 +269,9 @@ def _unhidden(triangles: np.ndarray, points: np.ndarray, slack: float) -> np.nda
     start = np.searchsorted(cells[order], np.arange(side**2 + 1))
     mine = np.minimum(cell(points[:, :2]), side - 1) @ np.array([side, 1])
     point, nth = _repeated(start[mine + 1] - start[mine])
-    triangle = triangles[meets[owner[order[start[mine[point]] + nth]]]]
+    triangle = meets[owner[order[start[mine[point]] + nth]]]
+    ahead = triangles[:, :, 2].max(1)[triangle] > points[point, 2] * (1 + slack)
+    point, triangle = point[ahead], triangles[triangle[ahead]]
     a, b, c = triangle.transpose(1, 0, 2)
     p = points[point]
     u, v, w = (_doubled(q[:, :2] - p[:, :2], r[:, :2] - p[:, :2]) for q, r in ((b, c), (c, a), (a, b)))
