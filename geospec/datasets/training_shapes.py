@@ -23,7 +23,7 @@ from .creatures import KINDS, posed
 from .creatures import _kind as kind_of
 from .procedural import blob, mechanical_part, normalised, thin_sheet, torus
 from .procedural.contouring import contour
-from .scans import _drawn_viewpoints, _scan, _with_density, density_field, joined, subset
+from .scans import _drawn_viewpoints, _scanner, _with_density, density_field, joined, subset
 
 FAMILIES = ("creature", "blob", "torus", "mechanical part", "thin sheet")
 SPLITS = ("train", "validation")
@@ -138,7 +138,7 @@ def _way(mesh: Mesh, n: int, rng: np.random.Generator) -> Callable[[int], Surfac
     eyes = _drawn_viewpoints(mesh, int(rng.integers(1, 4)), generator)
     density: str | Tensor = "scanner" if rng.random() < 0.5 else field
     noise = rng.uniform(0, 0.2) * float(mesh.area.detach()) ** 0.5 / n**0.5 if rng.random() < 0.5 else 0.0
-    return lambda count: _scan(mesh, count, eyes, density, noise, generator)
+    return _scanner(mesh, eyes, density, noise, generator)
 
 
 def _even(mesh: Mesh, n: int, generator: torch.Generator) -> SurfaceSample:
