@@ -167,7 +167,7 @@ def _scanner(
         if noise == 0:
             return sample
         move = noise * torch.randn(n, 1, generator=generator, dtype=torch.float64)
-        points, normals = sample.cloud.points, sample.cloud.normals
+        points, normals = sample.cloud.points, mesh.face_normals[sample.face]
         return replace(sample, cloud=PointCloud(points + move.to(points) * normals, normals))
 
     return take
@@ -227,10 +227,9 @@ def _accepted(mesh: Mesh, n: int, acceptance: Acceptance, generator: torch.Gener
 
 def subset(sample: SurfaceSample, index: Tensor) -> SurfaceSample:
     """Some points of a sample, by index."""
-    cloud = sample.cloud
-    normals = None if cloud.normals is None else cloud.normals[index]
-    kept = (part[index] for part in (sample.face, sample.corners, sample.barycentric))
-    return SurfaceSample(PointCloud(cloud.points[index], normals), *kept, sample.radius)
+    normals = None if sample.cloud.normals is None else sample.cloud.normals[index]
+    cloud = PointCloud(sample.cloud.points[index], normals)
+    return SurfaceSample(cloud, sample.face[index], sample.corners[index], sample.barycentric[index], sample.radius)
 
 
 def joined(samples: list[SurfaceSample]) -> SurfaceSample:
@@ -239,8 +238,8 @@ def joined(samples: list[SurfaceSample]) -> SurfaceSample:
         return samples[0]
     points = torch.cat([sample.cloud.points for sample in samples])
     normals = torch.cat([sample.cloud.normals for sample in samples if sample.cloud.normals is not None])
-    parts = (torch.cat([getattr(sample, name) for sample in samples]) for name in ("face", "corners", "barycentric"))
-    return SurfaceSample(PointCloud(points, normals), *parts, 0.0)
+    face, corners, barycentric = (torch.cat([getattr(sample, name) for sample in samples]) for name in ("face", "corners", "barycentric"))
+    return SurfaceSample(PointCloud(points, normals), face, corners, barycentric, 0.0)
 
 
 def _least_distance(mesh: Mesh, eye: Tensor) -> float:

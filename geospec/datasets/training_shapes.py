@@ -32,6 +32,7 @@ CLOUDS = ("uniform", "even", "varying density", "partial scan")
 #: Neighbours by which every cloud hangs together, and the longest link that counts, in medians of the distance to the last of them.
 NEIGHBOURS, REACH = 10, 2.0
 
+_MAKERS: dict[str, Callable[..., Mesh]] = {"blob": blob, "torus": torus, "mechanical part": mechanical_part, "thin sheet": thin_sheet}
 _THIN = 5000  # vertices that fingers and legs need
 _CANDIDATES = 4  # uniform points per point of an even cloud
 _WHOLE = 0.9  # of a cloud that its largest piece must hold
@@ -54,8 +55,7 @@ def training_shape(index: int, *, seed: int = 0, split: str = "train", n_vertice
         kind = KINDS[index // len(FAMILIES) % len(KINDS)]
         rest, faces = _rest(kind, n_vertices)
         return normalised(posed(kind_of(kind), rest, drawn, drawn), faces, dtype)
-    make = {"blob": blob, "torus": torus, "mechanical part": mechanical_part, "thin sheet": thin_sheet}[family]
-    return make(drawn, n_vertices=n_vertices, dtype=dtype)
+    return _MAKERS[family](drawn, n_vertices=n_vertices, dtype=dtype)
 
 
 @lru_cache(maxsize=2 * len(KINDS))

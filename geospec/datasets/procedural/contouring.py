@@ -50,7 +50,7 @@ def _sheets() -> np.ndarray:
                 u, v = 4 >> (axis + 1) % 3, 4 >> (axis + 2) % 3
                 for corner in range(8):
                     if inside[corner] and _CORNERS[corner, axis] == side:
-                        ends = [tuple(sorted((corner, corner ^ step))) for step in (u, v)]
+                        ends = [(min(corner, corner ^ step), max(corner, corner ^ step)) for step in (u, v)]
                         links.append([number[end] for end in ends])
         label = components(12, np.array(links, dtype=np.int64).reshape(-1, 2))
         if crossed.any():
