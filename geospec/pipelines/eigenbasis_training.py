@@ -95,13 +95,27 @@ class Packed(NamedTuple):
     lessons: list[Lesson]
 
 
+def network_of(plan: EigenbasisTraining) -> nn.Module:
+    """The network that geospec ships, at the plan's sizes."""
+    from ..bases import EigenbasisNetwork
+
+    return EigenbasisNetwork(modes=plan.modes, width=plan.width, depth=plan.depth)
+
+
+def lesson_of(plan: EigenbasisTraining, index: int) -> Lesson:
+    """Cloud ``index`` with heat probes on it."""
+    from .eigenbasis_lessons import HeatLesson, cloud
+
+    return HeatLesson(cloud(index, plan.points, plan.seed).to(plan.device), plan.modes)
+
+
 def train_eigenbasis(
     plan: EigenbasisTraining,
     output: str | os.PathLike[str],
     folder: str | os.PathLike[str],
-    network: Callable[[EigenbasisTraining], nn.Module],
-    lesson: Callable[[EigenbasisTraining, int], Lesson],
     *,
+    network: Callable[[EigenbasisTraining], nn.Module] | None = None,
+    lesson: Callable[[EigenbasisTraining, int], Lesson] | None = None,
     resume: bool = False,
     processes: int = 1,
     command: str = "",
@@ -113,8 +127,10 @@ def train_eigenbasis(
     Parameters
     ----------
     output : the weights, ``.safetensors``. folder : of checkpoints and the record, see :func:`geospec.training.train`.
-    network : makes it; it has ``columns(points (N, d), offsets) -> (N, K)`` for a packed batch, and ``config``, its arguments.
-    lesson : ``lesson(plan, i)``, cloud ``i`` of the pool, a pure function; from ``plan.shapes`` on those held out.
+    network : makes another than the one that ships; it has ``columns(points (N, d), offsets) -> (N, K)`` for a packed batch, and
+        ``config``, its arguments.
+    lesson : other clouds and what they teach; ``lesson(plan, i)`` is cloud ``i`` of the pool, a pure function; those from
+        ``plan.shapes`` on are held out.
     processes : that train together; they divide the batch. command : that is written into the file.
     progress, report : see :func:`geospec.training.train`.
 
@@ -122,7 +138,7 @@ def train_eigenbasis(
     -------
     finished, step, seconds, skipped, parameters, loss, the last ``validation``, and ``output``, which is ``None`` unless finished.
     """
-    together = (plan, Path(output), Path(folder), network, lesson, resume, command)
+    together = (plan, Path(output), Path(folder), network or network_of, lesson or lesson_of, resume, command)
     return launch(_train, *together, processes=processes, device=plan.device, progress=progress, report=report)
 
 
@@ -182,6 +198,7 @@ class Pool:
             turned.append(lessons[-1].points @ _turn(lessons[-1].points, generator))
         return packed(turned, lessons)
 
+    @torch.no_grad()
     def validate(self, module: nn.Module) -> dict[str, float]:
         """Means over the clouds held out, one at a time."""
         sums: dict[str, float] = {}
