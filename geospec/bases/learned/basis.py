@@ -65,8 +65,8 @@ class LearnedEigenbasis(SampledBasis):
     modes (n, k) : orthonormal under ``measure``; the first is constant for heat and its like.
     measure (n,) : share of each point, summing to 1: of the area for density-free probes, ``1 / n`` for probes without a graph.
     eigenvalues (k,) : ascending, in 1 / length^2 of the points' own unit; ``None`` for probes without an operator.
-    eigenvalue_errors (k,) : each eigenvalue is within this of one of the graph's operator, by its residual (Weinstein). How far
-        the graph is from the surface is not in it. ``None`` without refinement.
+    eigenvalue_errors (k,) : how far each eigenvalue lies above the one of the graph's operator that it stands for, estimated to
+        second order by its residual. How far the graph is from the surface is not in it. ``None`` without refinement.
     options : how it was made, as plain values: probes, encoder, loss, steps, history.
     reader : the functions off the samples, see :meth:`at`; ``None`` where the basis came without an encoder.
     """
@@ -120,7 +120,7 @@ class LearnedEigenbasis(SampledBasis):
         refine: str | None = "rayleigh-ritz",
         max_steps: int = 400,
         learning_rate: float = 3e-3,
-        target: float = 1.05,
+        target: float = 1.015,
         training_points: int = TRAINING_POINTS,
         seed: int = 0,
         progress: Progress | None = None,
@@ -227,7 +227,8 @@ class LearnedEigenbasis(SampledBasis):
                     ritz = rayleigh_ritz(q, probes, fixed=int(reader.constant))
                     q, turn = q @ ritz.turn, turn @ ritz.turn
                     eigenvalues = probes.graph.eigenvalue(ritz.factors[:k])
-                    errors = ritz.residuals[:k] / (probes.graph.time * ritz.factors[:k].clamp_min(1e-12))  # d lambda = d mu / (t mu)
+                    # d lambda = d mu / (t mu)
+                    errors = ritz.missing[:k] / (probes.graph.time * ritz.factors[:k].clamp_min(1e-12))
                 else:
                     captured = (q * probes.covariance(q)).sum(dim=0)
                     eigenvalues = probes.eigenvalue(captured)[:k].cummax(dim=0).values

@@ -35,11 +35,12 @@ def orthonormal(columns: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Rotated(NamedTuple):
-    """Ritz pairs: ``turn (K, K)`` such that ``Q turn`` are the vectors, their factors descending, and residuals ``|S u - mu u|``."""
+    """Ritz pairs: ``turn (K, K)`` such that ``Q turn`` are the vectors, their ``factors`` of ``S`` descending, and ``missing (K,)``:
+    how far each lies below the eigenvalue of ``S`` that it stands for, to second order."""
 
     turn: Tensor
     factors: Tensor
-    residuals: Tensor
+    missing: Tensor
 
 
 def rayleigh_ritz(q: Tensor, probes: GraphProbes, fixed: int = 0) -> Rotated:
@@ -51,7 +52,11 @@ def rayleigh_ritz(q: Tensor, probes: GraphProbes, fixed: int = 0) -> Rotated:
     factors = torch.cat([small.diagonal()[:fixed], inner.flip(0)])
     whole = torch.eye(len(small), dtype=q.dtype, device=q.device)
     whole[fixed:, fixed:] = turn.flip(1)
-    residuals = (smoothed @ whole - (q @ whole) * factors).norm(dim=0)
+    rest = smoothed @ whole - (q @ whole) * factors
+    # With its residual as one more column, each pair is the 2 x 2 problem [[mu, |r|], [|r|, <r, S r> / |r|^2]].
+    size = rest.square().sum(dim=0)
+    half = (factors - (rest * probes.smooth(rest)).sum(dim=0) / size.clamp_min(1e-300)) / 2
+    missing = size / (half + (half.square() + size).sqrt()).clamp_min(1e-300)
     if not bool(torch.isfinite(factors).all()):
         raise ConvergenceError("rayleigh-ritz: the columns of the encoder hold NaN or infinity; lower learning_rate")
-    return Rotated(whole, factors, residuals)
+    return Rotated(whole, factors, missing)

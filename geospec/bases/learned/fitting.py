@@ -82,13 +82,15 @@ class Bound:
     def check(self, step: int, q: Tensor, gradient: float) -> Check:
         """Where the columns stand; ``q (n, K)`` with K of at least k."""
         q = q[:, : self.k].double()
-        if self.exact:
-            captured = (q * self.probes.covariance(q)).sum(dim=0)
-        else:
-            captured = (q.T @ self.held).square().sum(dim=1) / HELD_BACK
+        captured = self._captured(q)
         left, least = (_left(self.total, x, self.total) for x in (captured, self.energies))
         log_ratio = math.exp(float((left / least).log().mean()))
         return Check(step, optimality_ratio(captured, self.energies, self.total), log_ratio, gradient)
+
+    def _captured(self, q: Tensor) -> Tensor:
+        if self.exact:
+            return (q * self.probes.covariance(q)).sum(dim=0)
+        return (q.T @ self.held).square().sum(dim=1) / HELD_BACK
 
 
 def _left(total: float, energies: Tensor, scale: float) -> Tensor:
