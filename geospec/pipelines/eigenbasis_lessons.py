@@ -1,4 +1,4 @@
-"""What teaches the eigenbasis network: clouds on surfaces made on the spot, and the smooth fields on them."""
+"""What a cloud teaches the eigenbasis network: the smooth fields on it."""
 
 from __future__ import annotations
 
@@ -9,24 +9,13 @@ from torch import Tensor
 
 from ..bases import eigenpairs
 from ..bases.learned.columns import orthonormal, rayleigh_ritz, with_constant
-from ..datasets import KINDS, creature
 from ..laplacians.sparse import csr
 from ..losses import nested_reconstruction
 from ..metrics import optimality_ratio, subspace_overlap
 from ..probes import HeatProbes
-from ..shapes import sample_surface
 
 #: Modes of the first of the two overlaps that are told.
 FEW = 10
-
-
-def cloud(index: int, n: int, seed: int) -> Tensor:
-    """Cloud ``index`` of a training: ``n`` points ``(n, 3)`` float32, independent and uniform on a creature's surface, about radius 1."""
-    kind = KINDS[index % len(KINDS)]
-    surface = creature(kind, identity_seed=index, pose_seed=index, n_vertices=2000).mesh
-    points = sample_surface(surface, n, seed=seed + index).cloud.points
-    points = points - points.mean(dim=0)
-    return (points / points.norm(dim=1).max()).float()
 
 
 class HeatLesson:

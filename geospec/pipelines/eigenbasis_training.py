@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from ..datasets import training_cloud
 from ..errors import ArgumentError, problem
 from ..training import TrainingOptions, launch, mixed_seed, rank, train, world
 from ..weights import save_weights
@@ -103,10 +104,13 @@ def network_of(plan: EigenbasisTraining) -> nn.Module:
 
 
 def lesson_of(plan: EigenbasisTraining, index: int) -> Lesson:
-    """Cloud ``index`` with heat probes on it."""
-    from .eigenbasis_lessons import HeatLesson, cloud
+    """Cloud ``index`` of the collection with heat probes on it; those held out are on shapes of the other split."""
+    from .eigenbasis_lessons import HeatLesson
 
-    return HeatLesson(cloud(index, plan.points, plan.seed).to(plan.device), plan.modes)
+    own = index < plan.shapes
+    number, split = (index, "train") if own else (index - plan.shapes, "validation")
+    points = training_cloud(number, plan.points, seed=plan.seed, split=split).points
+    return HeatLesson(points.to(plan.device), plan.modes)
 
 
 def train_eigenbasis(

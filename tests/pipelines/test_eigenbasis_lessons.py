@@ -1,9 +1,12 @@
 """Lessons: the eigenvectors are the best answer, and turning a cloud leaves it one."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from geospec.pipelines.eigenbasis_lessons import HeatLesson, cloud
+from geospec.pipelines.eigenbasis_lessons import HeatLesson
+from geospec.pipelines.eigenbasis_training import EigenbasisTraining, lesson_of
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +47,12 @@ def test_the_gradient_is_that_of_the_loss(lesson):
     assert float((columns.grad * direction).sum()) == pytest.approx(float(numeric), rel=1e-5)
 
 
-def test_clouds_depend_on_their_number_alone():
-    a = cloud(1, 50, 0)
-    assert a.shape == (50, 3)
-    assert a.dtype == torch.float32
-    assert torch.equal(a, cloud(1, 50, 0))
-    assert not torch.equal(a, cloud(1, 50, 1))
-    torch.testing.assert_close(a.norm(dim=1).max(), torch.tensor(1.0))
-    torch.testing.assert_close(a.mean(dim=0), torch.zeros(3), atol=1e-6, rtol=0)
+def test_lessons_of_the_collection():
+    """Those held out are on other shapes, the same whatever the size of the pool."""
+    plan = EigenbasisTraining(points=200, modes=5, shapes=3)
+    first, again = (lesson_of(plan, 1) for _ in range(2))
+    assert torch.equal(first.points, again.points)
+    assert (first.points.shape, first.modes) == ((200, 3), 5)
+    held = lesson_of(plan, 4)
+    assert not torch.equal(held.points, first.points)
+    assert torch.equal(held.points, lesson_of(replace(plan, shapes=30), 31).points)
