@@ -78,12 +78,13 @@ def eigenbasis(
     check_output("--output", output, (".safetensors",))
     checked_device(device)
     run = folder or output.with_suffix(".run")
-    from geospec import pipelines
+    from geospec import pipelines, training
 
     plan = pipelines.EigenbasisTraining(
         steps=steps, batch=batch, points=points, modes=modes, width=width, depth=depth, shapes=shapes, device=device, seed=seed
     )
-    voice = Voice(as_json=json, quiet=quiet)
+    speaks = training.leads()
+    voice = Voice(as_json=json, quiet=quiet or not speaks)
     voice.say("training", f"{steps:,} steps of {batch} clouds of {points:,} points, {modes} modes, on {device}")
     voice.say("folder", run)
 
@@ -106,7 +107,7 @@ def eigenbasis(
         voice.wrote(output)
     else:
         voice.say("stopped", f"at step {result['step']:,}; the same command with --resume goes on", "yellow")
-    if json:
+    if json and speaks:
         print_json({**result, "folder": run, "command": command})
     if not result["finished"]:
         raise typer.Exit(130)
