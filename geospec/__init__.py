@@ -13,7 +13,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import bases, datasets, descriptors, factor, geodesics, laplacians, maps, ops, pipelines, shapes, testing, transport, viz
+    from . import (
+        bases,
+        datasets,
+        descriptors,
+        factor,
+        geodesics,
+        laplacians,
+        maps,
+        ops,
+        pipelines,
+        reproductions,
+        shapes,
+        testing,
+        transport,
+        viz,
+    )
     from .bases import Basis, DiffusionOperators, Eigenpairs, LaplaceBasis, SampledBasis, diffusion_operators, eigenpairs
     from .errors import ArgumentError, ConvergenceError, FileFormatError, GeospecError, MissingDependencyError, ShapeError
     from .factor import SparseFactor
@@ -35,6 +50,7 @@ _PACKAGES = (
     "maps",
     "ops",
     "pipelines",
+    "reproductions",
     "shapes",
     "testing",
     "transport",
@@ -108,6 +124,7 @@ __all__ = [
     "pipelines",
     "repair",
     "report",
+    "reproductions",
     "save",
     "shapes",
     "testing",

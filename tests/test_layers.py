@@ -17,7 +17,8 @@ ALLOWED = {
     "viz": set(PATH),
     "pipelines": set(PATH),
     "testing": {*PATH, "datasets", "pipelines", "viz"},
-    "cli": {*PATH, "datasets", "pipelines", "viz", "testing", "__init__"},
+    "reproductions": {*PATH, "datasets", "pipelines", "viz", "testing", "__init__"},
+    "cli": {*PATH, "datasets", "pipelines", "viz", "testing", "reproductions", "__init__"},
     "__main__": {"cli"},
 }
 

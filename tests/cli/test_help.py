@@ -8,7 +8,7 @@ import pytest
 
 import geospec
 
-VERBS = ("match", "basis", "info", "show", "backend")
+VERBS = ("match", "basis", "info", "show", "reproduce", "backend")
 
 
 @pytest.mark.parametrize("verb", VERBS)
