@@ -25,7 +25,7 @@ def smoother_eigenvectors(graph: SmoothingGraph, k: int) -> tuple[Tensor, Tensor
     from scipy.sparse import csr_matrix, identity
     from scipy.sparse.linalg import eigsh
 
-    n = len(graph.degree)
+    n = graph.n
     matrix = csr_matrix(tuple(part.cpu().numpy() for part in (graph.values.double(), graph.col, graph.crow)), shape=(n, n))
     start = np.random.default_rng(0).standard_normal(n)
     lowest, vectors = eigsh(identity(n, format="csc") - matrix, k, sigma=-1e-3, which="LM", v0=start)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ... import ops
 from ..registry import Setting
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 #: Mean |cos| to cotangent eigenvectors over the first 10, 20 and 50, and mean relative eigenvalue error, a shape a row.
 COSINES = {
@@ -26,26 +33,27 @@ def code_probes(points: Tensor, m: int, setting: Setting, batches: int = 8) -> T
     """Probe functions ``(n, m)`` float64 as the paper's released code draws them, on points of largest radius 1.
 
     Uniform noise in [-1, 1], smoothed 20 to 40 times on the graph of 10 to 20 nearest neighbours. Weights are
-    ``exp(-r^2 / s^2)`` with ``s`` drawn anew from [0.01, 0.2] at every pass, and each point's outgoing weights sum to one.
-    Neighbours and number of passes are drawn anew for each of the ``batches``.
+    ``exp(-r^2 / s^2)`` with ``s`` drawn anew from [0.01, 0.2] at every pass. A point gathers from its neighbours, and what a point
+    gives away sums to one: mass is kept, constants are not. Neighbours and number of passes are drawn anew for each of the ``batches``.
     """
     generator = setting.generator()
     n, drawn = len(points), []
     for part in torch.arange(m).chunk(batches):
         neighbours, passes = (int(torch.randint(low, low + span + 1, (1,), generator=generator)) for low, span in ((10, 10), (20, 20)))
-        squared, near = ops.knn(points, points, neighbours, exclude_self=True)
-        signal = 2 * torch.rand(n, len(part), generator=generator, dtype=torch.float64) - 1
+        squared, near = (found.numpy() for found in ops.knn(points, points, neighbours, exclude_self=True))
+        signal = (2 * torch.rand(n, len(part), generator=generator, dtype=torch.float64) - 1).numpy()
         for _ in range(passes):
             bandwidth = 0.01 + 0.19 * float(torch.rand(1, generator=generator))
-            # An edge goes from a point to each of its neighbours; the largest exponent is taken out, or all would underflow.
-            weights = torch.softmax(-squared / bandwidth**2, dim=1)
-            signal = _sent(near, weights) @ signal
-        drawn.append(signal)
+            signal = _mass_keeping(np.exp(-squared / bandwidth**2), near) @ signal
+        drawn.append(torch.from_numpy(signal))
     return torch.cat(drawn, dim=1)
 
 
-def _sent(near: Tensor, weights: Tensor) -> Tensor:
-    """The sparse ``(n, n)`` matrix that carries values along weighted edges, from each point to its neighbours."""
+def _mass_keeping(weights: NDArray[np.float64], near: NDArray[np.int64]) -> csr_matrix:
+    """The sparse ``(n, n)`` matrix of weights from ``near`` points to each, its columns scaled to sum to one."""
+    from scipy.sparse import csr_matrix
+
     n, neighbours = near.shape
-    sender = torch.arange(n).repeat_interleave(neighbours)
-    return torch.sparse_coo_tensor(torch.stack([near.reshape(-1), sender]), weights.reshape(-1), (n, n)).to_sparse_csr()
+    start = np.arange(0, n * neighbours + 1, neighbours)
+    given = np.bincount(near.ravel(), weights.ravel(), n)
+    return csr_matrix(((weights / np.maximum(given[near], np.finfo(np.float64).tiny)).ravel(), near.ravel(), start), shape=(n, n))
