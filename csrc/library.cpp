@@ -60,6 +60,12 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   m.def(
       "chebyshev_filter(Tensor crow, Tensor col, Tensor values, Tensor x, int degree, float lower, float upper) -> "
       "Tensor");
+  // A symmetric sparse matrix, applied to a block `steps` times.
+  m.def("graph_smooth(Tensor crow, Tensor col, Tensor values, Tensor x, int steps) -> Tensor");
+  // Its adjoint in the values (nnz,): sums over the steps of products of rows where the pattern looks.
+  m.def(
+      "graph_smooth_values_backward(Tensor grad, Tensor crow, Tensor col, Tensor values, Tensor x, int steps) -> "
+      "Tensor");
 }
 
 // Importing geospec._C loads this library, which registers the ops above; the module itself is empty.

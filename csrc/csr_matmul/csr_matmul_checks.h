@@ -41,6 +41,23 @@ inline CsrInputs check_filter(const Tensor& crow, const Tensor& col, const Tenso
   return in;
 }
 
+inline CsrInputs check_smooth(const Tensor& crow, const Tensor& col, const Tensor& values, const Tensor& x,
+                              int64_t steps) {
+  CsrInputs in = check_product(crow, col, values, x);
+  STD_TORCH_CHECK(x.size(0) == crow.size(0) - 1, "x: wanted one row for each row of the matrix, ", crow.size(0) - 1,
+                  ", got ", x.size(0));
+  STD_TORCH_CHECK(steps >= 0, "steps: wanted 0 or more, got ", steps);
+  return in;
+}
+
+inline Tensor check_smooth_grad(const Tensor& grad, const Tensor& x) {
+  check_matrix(grad, "grad", x.size(1));
+  STD_TORCH_CHECK(grad.size(0) == x.size(0), "grad: wanted the shape of x, ", describe(x), ", got ", describe(grad));
+  check_same_dtype(x, "x", grad, "grad");
+  check_same_device(x, "x", grad, "grad");
+  return torch::stable::contiguous(grad);
+}
+
 struct SampledInputs {
   Tensor crow, col, left, right;
 };

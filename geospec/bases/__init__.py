@@ -4,5 +4,15 @@ from .base import Basis, SampledBasis
 from .diffusion import DiffusionOperators, diffusion_operators
 from .eigensolvers import Eigenpairs, eigenpairs
 from .laplace import LaplaceBasis
+from .learned import LearnedEigenbasis
 
-__all__ = ["Basis", "DiffusionOperators", "Eigenpairs", "LaplaceBasis", "SampledBasis", "diffusion_operators", "eigenpairs"]
+__all__ = [
+    "Basis",
+    "DiffusionOperators",
+    "Eigenpairs",
+    "LaplaceBasis",
+    "LearnedEigenbasis",
+    "SampledBasis",
+    "diffusion_operators",
+    "eigenpairs",
+]

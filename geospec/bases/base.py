@@ -102,10 +102,15 @@ class Basis(nn.Module, ABC):
         if made is None or not issubclass(made, cls):
             raise FileFormatError(problem(str(path), f"a {cls.__name__}", f"a basis of kind {header.get('kind')!r}"))
         try:
-            return made(**arrays, options=json.loads(header.get("options", "{}")))
+            return made._from_arrays(arrays, json.loads(header.get("options", "{}")))
         except (TypeError, ValueError) as cause:  # arrays that the class does not know, lacks, or refuses
             wanted = f"the arrays of a basis of kind {made.kind!r}"
             raise FileFormatError(problem(str(path), wanted, ", ".join(arrays), str(cause))) from cause
+
+    @classmethod
+    def _from_arrays(cls, arrays: dict[str, Tensor], options: dict[str, Any]) -> Self:
+        """The basis of what :meth:`_arrays` gave."""
+        return cls(**arrays, options=options)
 
     def _checked_k(self, k: int) -> int:
         if not isinstance(k, Integral) or not 1 <= k <= self.k:

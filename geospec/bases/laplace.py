@@ -20,6 +20,7 @@ from ..shapes.mesh import Mesh
 from . import cache as disk
 from .base import SampledBasis
 from .eigensolvers import TOLERANCE, Progress, eigenpairs
+from .signs import signs
 
 
 @final
@@ -200,7 +201,7 @@ class LaplaceBasis(SampledBasis):
             inside = eigenpairs(stiffness[free][:, free], mass_matrix.diagonal()[free], k, **how)
             found = replace(inside, values=torch.from_numpy(inside.values), residuals=torch.from_numpy(inside.residuals))
             inner, mass = torch.from_numpy(inside.vectors), wide.mass.cpu()[torch.from_numpy(free)]
-        inner *= _signs(inner, mass)
+        inner *= signs(inner, mass)
         modes = inner
         if free is not None:
             modes = torch.zeros(operator.n_points, k, dtype=torch.float64)
@@ -243,15 +244,3 @@ def _interior(shape: Mesh | PointCloud | Laplacian) -> np.ndarray:
     free = torch.ones(shape.n_points, dtype=torch.bool, device=outline.device)
     free[outline] = False
     return np.flatnonzero(free.cpu().numpy())
-
-
-def _signs(modes: Tensor, mass: Tensor) -> Tensor:
-    """+1 or -1 for each mode, see :meth:`LaplaceBasis.fit`."""
-    signs = []
-    for part in modes.split(16, dim=1):  # a few at a time: no second copy of all modes
-        weighted = mass[:, None] * part.square()
-        third, size = (weighted * part).sum(dim=0), (weighted * part.abs()).sum(dim=0)
-        largest = part.abs() >= (1 - 1e-6) * part.abs().amax(dim=0)
-        entry = part.gather(0, largest.to(torch.uint8).argmax(dim=0, keepdim=True))[0]
-        signs.append(torch.where(torch.where(third.abs() > 1e-6 * size, third, entry) < 0, -1.0, 1.0).to(modes))
-    return torch.cat(signs)

@@ -8,6 +8,7 @@ from .assembly import Adjacency, assemble_stiffness, mesh_adjacency
 from .cotangent import cotangent
 from .csr_matmul import chebyshev_filter, csr_matmul, csr_sampled_products
 from .farthest_points import farthest_points
+from .graph_smooth import graph_smooth
 from .library import backend_info
 from .local_triangles import local_triangles
 from .neighbours import knn, radius_search
@@ -24,6 +25,7 @@ __all__ = [
     "csr_matmul",
     "csr_sampled_products",
     "farthest_points",
+    "graph_smooth",
     "knn",
     "local_triangles",
     "mesh_adjacency",

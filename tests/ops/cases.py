@@ -19,6 +19,8 @@ from geospec.ops.cotangent import reference as cotangent_reference
 from geospec.ops.csr_matmul import reference as csr_reference
 from geospec.ops.csr_matmul import reference_filter, reference_sampled
 from geospec.ops.farthest_points import reference as farthest_reference
+from geospec.ops.graph_smooth import reference as smooth_reference
+from geospec.ops.graph_smooth import reference_values_backward
 from geospec.ops.local_triangles import reference as local_triangles_reference
 from geospec.ops.neighbours import reference as knn_reference
 from geospec.ops.neighbours import reference_radius_search
@@ -153,6 +155,29 @@ def filter_inputs(dtype: torch.dtype, seed: int) -> Arguments:
     index = torch.int32 if seed % 2 else torch.int64
     x = torch.randn(20, (2, 9, 35, 4, 8, 16, 32, 33)[seed], dtype=torch.float64).to(dtype)
     return crow.to(index), col.to(index), matrix[rows, col].to(dtype), x, seed + 1, 1.0, 8.5
+
+
+def smooth_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    """Random symmetric weights on a ring with chords, vertices in random order, and a vertex that has no entry."""
+    generator = torch.Generator().manual_seed(seed)
+    n = 23
+    ring = torch.eye(n - 1, dtype=torch.float64)
+    pattern = torch.zeros(n, n, dtype=torch.float64)
+    pattern[:-1, :-1] = ring + sum(ring.roll(shift, 1) for shift in (1, -1, 4, -4))
+    weights = torch.rand(n, n, generator=generator, dtype=torch.float64)
+    order = torch.randperm(n, generator=generator)
+    matrix = ((weights + weights.T) * pattern / 5)[order][:, order]
+    rows, col = matrix.nonzero(as_tuple=True)
+    crow = torch.cat([torch.zeros(1, dtype=torch.int64), torch.bincount(rows, minlength=n).cumsum(0)])
+    index = torch.int32 if seed % 2 else torch.int64
+    width, steps = ((3, 1), (9, 7), (35, 4), (8, 2), (16, 12), (32, 3), (33, 9), (70, 5))[seed]
+    x = torch.randn(n, width, generator=generator, dtype=torch.float64).to(dtype)
+    return crow.to(index), col.to(index), matrix[rows, col].to(dtype), x, steps
+
+
+def smooth_adjoint_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    arguments = smooth_inputs(dtype, seed)
+    return torch.randn(arguments[3].shape, dtype=torch.float64).to(dtype), *arguments
 
 
 OPS = [
@@ -396,6 +421,38 @@ OPS = [
             "degree": (with_argument(4, lambda degree: -1), "degree: wanted 0 or more, got -1"),
             "interval": (with_argument(6, lambda upper: 1.0), "upper: wanted more than lower, 1"),
             "not a number": (with_argument(6, lambda upper: float("nan")), "upper: wanted more than lower, 1"),
+        },
+    ),
+    OpCase(
+        "graph_smooth",
+        smooth_inputs,
+        smooth_reference,
+        lambda dtype: (torch.zeros(1, dtype=torch.int64), torch.arange(0), *(torch.zeros(s, dtype=dtype) for s in (0, (0, 3))), 5),
+        differentiable=(2, 3),
+        refusals={
+            "rows": (with_argument(3, lambda x: x[1:]), "x: wanted one row for each row of the matrix, 23, got 22"),
+            "steps": (with_argument(4, lambda steps: -1), "steps: wanted 0 or more, got -1"),
+            "mixed": (with_argument(2, lambda v: v.float()), "values: wanted the type of x"),
+            "too large": (with_argument(1, lambda c: c + 9), r"col: wanted indices in \[0, 23\)"),
+            "negative": (with_argument(1, lambda c: c - 9), r"col: wanted indices in \[0, 23\)"),
+        },
+    ),
+    OpCase(
+        "graph_smooth_values_backward",
+        smooth_adjoint_inputs,
+        reference_values_backward,
+        lambda dtype: (
+            torch.zeros(0, 3, dtype=dtype),
+            *(torch.zeros(1, dtype=torch.int64), torch.arange(0)),
+            *(torch.zeros(s, dtype=dtype) for s in (0, (0, 3))),
+            5,
+        ),
+        refusals={
+            "rows": (with_argument(0, lambda g: g[1:]), r"grad: wanted the shape of x, \(23, 32\), got \(22, 32\)"),
+            "columns": (with_argument(0, lambda g: g[:, 1:]), r"grad: wanted shape \(n, 32\), got \(23, 31\)"),
+            "mixed": (with_argument(0, lambda g: g.float()), "grad: wanted the type of x"),
+            "steps": (with_argument(5, lambda steps: -1), "steps: wanted 0 or more, got -1"),
+            "too large": (with_argument(2, lambda c: c + 9), r"col: wanted indices in \[0, 23\)"),
         },
     ),
 ]

@@ -1,0 +1,5 @@
+"""Eigenbases learned from points: fitted to one cloud, or given by a network that has seen many."""
+
+from .basis import LearnedEigenbasis
+
+__all__ = ["LearnedEigenbasis"]

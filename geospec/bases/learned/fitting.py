@@ -1,0 +1,162 @@
+"""Training an encoder on the probes of one cloud."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from ... import ops
+from ...errors import ConvergenceError
+from ...losses import nested_reconstruction, weighted_reconstruction
+from ...metrics import optimality_ratio
+from ...probes import GraphProbes, Probes
+from ..eigensolvers import eigenpairs
+from .columns import orthonormal, with_constant
+
+Progress = Callable[[str, int, int], None]
+#: Fields that stand for the covariance where it is known by samples alone: held back from training, for the bound.
+HELD_BACK = 1000
+#: The clip of the gradient's norm and the steps of warm-up.
+CLIP, WARM_UP = 1.0, 30
+#: Steps between checks.
+CHECK_EVERY = 20
+
+
+@dataclass(frozen=True)
+class Check:
+    """How the fit stood after a step.
+
+    ``optimality_ratio`` is the plain nested loss over its lower bound; ``log_ratio`` the geometric mean over the
+    truncations of residual over smallest residual. Both reach 1 at the eigenbasis.
+    """
+
+    step: int
+    optimality_ratio: float
+    log_ratio: float
+    gradient: float
+
+
+@dataclass
+class Fitted:
+    """What training leaves: checks in order, whether the target was reached, steps taken."""
+
+    checks: list[Check] = field(default_factory=list)
+    reached: bool = False
+    steps: int = 0
+
+    def as_plain(self) -> list[dict[str, float]]:
+        """The checks as plain values."""
+        return [asdict(check) for check in self.checks]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train: see :meth:`geospec.LearnedEigenbasis.fit`."""
+
+    loss: str
+    exact: bool
+    samples: int
+    max_steps: int
+    learning_rate: float
+    target: float
+    seed: int
+
+
+class Bound:
+    """The least that any basis leaves, and what this one leaves above it."""
+
+    def __init__(self, probes: Probes, k: int, exact: bool, seed: int) -> None:
+        self.probes, self.k, self.exact = probes, k, exact
+        if exact:
+            self.energies, self.total = _best(probes, k, seed)
+            return
+        self.held = probes.sample(HELD_BACK, torch.Generator().manual_seed(seed + 1)).double()
+        self.total = float(self.held.square().sum()) / HELD_BACK
+        small = self.held.T @ self.held if probes.n > HELD_BACK else self.held @ self.held.T
+        self.energies = torch.linalg.eigvalsh(small / HELD_BACK).flip(0)[:k].clamp_min(0)
+
+    def check(self, step: int, q: Tensor, gradient: float) -> Check:
+        """Where the columns stand; ``q (n, K)`` with K of at least k."""
+        q = q[:, : self.k].double()
+        captured = self._captured(q)
+        left, least = (_left(self.total, x, self.total) for x in (captured, self.energies))
+        log_ratio = math.exp(float((left / least).log().mean()))
+        return Check(step, optimality_ratio(captured, self.energies, self.total), log_ratio, gradient)
+
+    def _captured(self, q: Tensor) -> Tensor:
+        if self.exact:
+            return (q * self.probes.covariance(q)).sum(dim=0)
+        return (q.T @ self.held).square().sum(dim=1) / HELD_BACK
+
+
+def _left(total: float, energies: Tensor, scale: float) -> Tensor:
+    return (total - energies.cumsum(0)).clamp_min(1e-9 * scale)
+
+
+def _best(probes: Probes, k: int, seed: int) -> tuple[Tensor, float]:
+    """The k largest energies by the library's own eigensolver, and the trace: they certify, they do not teach."""
+    if isinstance(probes, GraphProbes):
+        factors = 1 - eigenpairs(probes.graph.generator(probes.values), k=k).values.to(probes.measure.device)
+        return probes.law.energy(factors), probes.trace(k, seed)
+    features = probes.features.double()  # type: ignore[attr-defined]
+    return torch.linalg.svdvals(features).square()[:k], float(features.square().sum())
+
+
+def train(encoder: nn.Module, inputs: Tensor, probes: Probes, k: int, plan: Plan, scaled: bool, progress: Progress | None) -> Fitted:
+    """Descend on the nested loss; the encoder is left with the weights of the last step.
+
+    Raises
+    ------
+    ConvergenceError : the loss or its gradient is not finite.
+    """
+    bound = Bound(probes, k, plan.exact, plan.seed)
+    generator = torch.Generator().manual_seed(plan.seed + 2)
+    optimiser = torch.optim.AdamW(encoder.parameters(), lr=plan.learning_rate, weight_decay=0.0)
+    fitted = Fitted()
+    for step in range(plan.max_steps):
+        for group in optimiser.param_groups:
+            group["lr"] = plan.learning_rate * _schedule(step, plan.max_steps)
+        columns = encoder(inputs)
+        q, _ = orthonormal(with_constant(columns, probes) if scaled else columns)
+        loss = _loss(q, probes, bound.total, plan, generator)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        gradient = float(nn.utils.clip_grad_norm_(encoder.parameters(), CLIP))
+        if not math.isfinite(gradient):
+            raise ConvergenceError(f"fit: the gradient is not finite at step {step}, loss {float(loss.detach()):.3g}; lower learning_rate")
+        optimiser.step()
+        fitted.steps = step + 1
+        if fitted.steps % CHECK_EVERY == 0 or fitted.steps == plan.max_steps:
+            fitted.checks.append(bound.check(fitted.steps, q.detach(), gradient))
+            if progress is not None:
+                progress(f"learning, ratio {fitted.checks[-1].optimality_ratio:.4f}", fitted.steps, plan.max_steps)
+            if fitted.checks[-1].log_ratio <= plan.target:
+                fitted.reached = True
+                break
+    return fitted
+
+
+def _schedule(step: int, steps: int) -> float:
+    return min(1.0, (step + 1) / WARM_UP) * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * step / steps)))
+
+
+def _loss(q: Tensor, probes: Probes, total: float, plan: Plan, generator: torch.Generator) -> Tensor:
+    if plan.exact:
+        smoothed = probes.covariance(q.detach())
+        captured = _quadratic(q, smoothed)
+        return nested_reconstruction(captured, max(total, float(captured.detach().double().sum()) * (1 + 1e-9)), plan.loss)
+    fields = probes.sample(plan.samples, generator).to(q)
+    if plan.loss == "published":
+        return weighted_reconstruction(q, fields)
+    captured = ops.captured_energy(q, fields)
+    return nested_reconstruction(captured, fields.detach().double().square().sum(), plan.loss)
+
+
+def _quadratic(q: Tensor, smoothed: Tensor) -> Tensor:
+    """``q_i^T C q_i`` with its gradient ``2 C q_i``, for ``smoothed = C q`` at hand: the products are not done twice."""
+    value = (q.detach() * smoothed).sum(dim=0)
+    return value + 2 * ((q - q.detach()) * smoothed).sum(dim=0)
