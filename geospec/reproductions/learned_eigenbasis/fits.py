@@ -56,7 +56,7 @@ def _on_the_ellipsoid(
     """A fit of ``k`` modes, without refinement, against the smoother's eigenvectors and the cotangent modes."""
     mesh = ellipsoid()
     points = mesh.vertices.float().to(setting.device)
-    probes = HeatProbes(bandwidth=BANDWIDTH, steps=STEPS, neighbors=12)
+    probes = HeatProbes(bandwidth=BANDWIDTH, steps=STEPS)
     torch.manual_seed(setting.seed)
     training = {"learning_rate": 3e-3, "exact": True, **training}
     basis = LearnedEigenbasis.fit(
@@ -92,7 +92,7 @@ def nested_losses(setting: Setting) -> Iterator[Row]:
     """A9: the same network and steps, with the plain and the logarithmic nested loss, before and after Rayleigh-Ritz."""
     k, steps = 40, 200 if setting.quick else 500
     points = ellipsoid().vertices
-    probes = HeatProbes(bandwidth=BANDWIDTH, steps=STEPS, neighbors=12)
+    probes = HeatProbes(bandwidth=BANDWIDTH, steps=STEPS)
     _, oracle = smoother_eigenvectors(probes.on(points, k).graph, k)
     means = {}
     for loss in ("plain", "log"):
@@ -147,7 +147,7 @@ def interval(setting: Setting) -> Iterator[Row]:
     torch.manual_seed(setting.seed)
     encoder = CoordinateMLP(1, k + 5, width=64, depth=2, directions=32, frequency=6.0)
     basis = LearnedEigenbasis.fit(
-        points, k, probes=probes, encoder=encoder, max_steps=600, learning_rate=3e-3, seed=setting.seed, progress=setting.progress
+        points, k, probes=probes, encoder=encoder, max_steps=600, target=1.0, seed=setting.seed, progress=setting.progress
     )
     j = torch.arange(k, dtype=torch.float64)
     i = torch.arange(n, dtype=torch.float64)[:, None]
