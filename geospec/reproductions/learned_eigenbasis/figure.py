@@ -54,15 +54,16 @@ def _modes(shown: Exhibit) -> Image:
     cloud = PointCloud(shown.points)
     view = View.automatic(positions(cloud))
     panels = []
+    modes = [i for i in SHOWN if i < shown.learned.shape[1]]
     for name, columns in (("learned", shown.learned), ("cotangent", shown.oracle)):
-        for i in SHOWN:
+        for i in modes:
             column, other = columns[:, i].numpy(), shown.oracle[:, i].numpy()
             column = column * np.sign(column @ other)
             reach = float(np.percentile(np.abs(column), 99))
             picture = render(cloud, colors=column, colormap="diverging", limits=(-reach, reach), size=(600, 520), view=view)
             panels.append(Panel(picture, f"{name}, mode {i}", f"|cos| {shown.cosines[i]:.3f}" if name == "learned" else ""))
     note = f"{len(shown.points):,} farthest-point samples; learned from the points alone, the cotangent modes from the whole mesh"
-    return compose(panels, len(SHOWN), f"{shown.name}: learned and cotangent modes", note)
+    return compose(panels, len(modes), f"{shown.name}: learned and cotangent modes", note)
 
 
 def _curves(exhibits: list[Exhibit]) -> Picture:
@@ -111,16 +112,12 @@ def _checks(rows: Sequence[Row]) -> Picture:
             picture.line(20, y - step / 2, WIDTH - 20, y - step / 2, GRID)
         picture.text(20, y, label, INK, size=12)
         if check is None:
-            picture.text(120, y, f"{row.verdict}: {(row.problem or row.what)[:120]}", BAD if row.verdict == "FAIL" else SOFT, size=12)
+            picture.text(190, y, f"{row.verdict}: {(row.problem or row.what)[:120]}", BAD if row.verdict == "FAIL" else SOFT, size=12)
             continue
         color = GOOD if check.passed else BAD
-        picture.text(120, y, _subject(row) + check.what if label else check.what, INK, size=12)
+        picture.text(190, y, check.what, INK, size=12)
         picture.text(700, y, number(check.value), color, "end", size=12)
         picture.text(740, y, check.wanted.removeprefix(check.what).strip(), SOFT, size=12)
         picture.dot(830, y, 4, color)
         picture.text(845, y, "holds" if check.passed else "falls short", color, size=12)
     return picture
-
-
-def _subject(row: Row) -> str:
-    return f"{row.exhibit.name}: " if isinstance(row.exhibit, Exhibit) else ""

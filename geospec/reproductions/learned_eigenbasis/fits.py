@@ -43,7 +43,7 @@ def exact_transformer(setting: Setting) -> Iterator[Row]:
     def transformer(inputs: int, k: int) -> PointTransformer:
         return PointTransformer(inputs, k - 1, width=96, depth=4, heads=4)
 
-    yield _on_the_ellipsoid(setting, transformer, (1.01, 0.99, None), max_steps=100 if setting.quick else 300, learning_rate=1e-3)
+    yield _on_the_ellipsoid(setting, transformer, (1.01, 0.99, None), max_steps=300, learning_rate=2e-3)
 
 
 def _on_the_ellipsoid(

@@ -67,7 +67,7 @@ def measure(way: str, n: int, m: int, k: int, repeats: int = 5) -> dict[str, Any
     with torch.no_grad():
         across = basis.T @ basis.grad
         along = basis.grad - basis @ (across + across.T) / 2
-    return {"loss": float(loss), "gradient": float(along.norm()), "seconds": statistics.median(times), "mib": peak - before}
+    return {"loss": float(loss.detach()), "gradient": float(along.norm()), "seconds": statistics.median(times), "mib": peak - before}
 
 
 def _highest_memory() -> float:

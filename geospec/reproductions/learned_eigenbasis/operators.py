@@ -44,8 +44,8 @@ def blob_spectrum(setting: Setting) -> Iterator[Row]:
         if name == "A4":
             limits = [(word, key, cut, note) for word, (_, notes, key) in found.items() for cut, note in zip(CUTS, notes, strict=True)]
             checks = (
-                *(Check(f"{word} k≤{cut}", told[f"{key}_{cut}"], "at least", note - WITHIN) for word, key, cut, note in limits),
-                Check("λ error, one scale", errors["one_scale"], "at most", 0.007 + WITHIN),
+                *(Check(f"{word} k<={cut}", told[f"{key}_{cut}"], "at least", note - WITHIN) for word, key, cut, note in limits),
+                Check("eigenvalue error, one scale", errors["one_scale"], "at most", 0.007 + WITHIN),
                 Check("corr of measure and area", correlation, "at least", 1 - WITHIN),
             )
         else:
@@ -74,7 +74,7 @@ def reference_probes(setting: Setting) -> Iterator[Row]:
         "code": eigenvalue_errors(-(theirs[0] / theirs[0][0]).log(), eigenvalues),
         "ours": eigenvalue_errors(probes.eigenvalue(ours[0] / ours[0][0]), eigenvalues),
     }
-    checks = [Check(f"gain of cos k≤{cut}", told["ours"][f"cos_{cut}"] - told["code"][f"cos_{cut}"], "at least", 0.0) for cut in CUTS]
+    checks = [Check(f"gain of cos k<={cut}", told["ours"][f"cos_{cut}"] - told["code"][f"cos_{cut}"], "at least", 0.0) for cut in CUTS]
     words = f"cos {cut_text(told['ours'], 'cos')} against {cut_text(told['code'], 'cos')}; λ error, one scale "
     words += f"{errors['ours']['one_scale']:.3f} against {errors['code']['one_scale']:.3f}"
     yield Row(
@@ -111,7 +111,7 @@ def density(setting: Setting) -> Iterator[Row]:
         Check("slope", means[1.0][0], "at least", -1.1),
         Check("slope", means[1.0][0], "at most", -0.7),
         Check("corr with Voronoi area", means[1.0][1], "at least", 0.85),
-        Check("corr at α=0", means[0.0][1], "below", 0.0),
+        Check("corr at alpha 0", means[0.0][1], "below", 0.0),
     )
     low, high = (end(corr for _, corr in found[1.0]) for end in (min, max))
     ours = f"corr {low:.3f} to {high:.3f} over {clouds} clouds; slope, corr at α=½ "
