@@ -1,4 +1,4 @@
-"""Builds the compiled kernels: one stable-ABI library for the CPU and, on request, one for CUDA.
+"""Builds the compiled kernels: one stable-ABI library for the CPU and, on request, one for CUDA. Packs the trained weights.
 
 ``GEOSPEC_CUDA=1`` builds the CUDA library, ``GEOSPEC_CUDA=0`` leaves it out; by default it is built
 where the torch at hand has CUDA and a toolkit is found, never by whether this machine has a GPU.
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from setuptools import setup
+from setuptools.command.build_py import build_py
 from torch.utils.cpp_extension import CUDA_HOME, BuildExtension, CppExtension, CUDAExtension
 
 ROOT = Path(__file__).parent
@@ -29,6 +30,24 @@ def wants_cuda() -> bool:
     if asked is not None:
         return asked == "1"
     return torch.version.cuda is not None and CUDA_HOME is not None
+
+
+class BuildPy(build_py):
+    """Also packs ``data/weights``, which lies outside the package, as ``geospec/data/weights``. An editable install reads it in place."""
+
+    def packed_weights(self) -> dict[str, Path]:
+        files = sorted((ROOT / "data" / "weights").glob("*.safetensors"))
+        return {str(Path(self.build_lib, "geospec", "data", "weights", path.name)): path for path in files}
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            for target, path in self.packed_weights().items():
+                self.mkpath(str(Path(target).parent))
+                self.copy_file(str(path), target)
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        return [*super().get_outputs(include_bytecode), *([] if self.editable_mode else self.packed_weights())]
 
 
 extensions = [
@@ -53,6 +72,6 @@ if wants_cuda():
 
 setup(
     ext_modules=extensions,
-    cmdclass={"build_ext": BuildExtension.with_options(use_ninja=True)},
+    cmdclass={"build_ext": BuildExtension.with_options(use_ninja=True), "build_py": BuildPy},
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -66,6 +66,11 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   m.def(
       "graph_smooth_values_backward(Tensor grad, Tensor crow, Tensor col, Tensor values, Tensor x, int steps) -> "
       "Tensor");
+  // Sums of squares (k,) of the rows of Q^T F, and that product (k, m).
+  m.def("captured_energy(Tensor q, Tensor f) -> (Tensor, Tensor)");
+  // Thin QR of tall blocks (..., n, k) with positive diagonal, and 1 for columns that depend on none before them (...,
+  // k). Made of torch's own products in geospec/ops/cholesky_qr.py, on any device.
+  m.def("cholesky_qr(Tensor z, bool rank_guard=False) -> (Tensor, Tensor, Tensor)");
 }
 
 // Importing geospec._C loads this library, which registers the ops above; the module itself is empty.

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
         reproductions,
         shapes,
         testing,
+        training,
         transport,
         viz,
+        weights,
     )
     from .bases import Basis, DiffusionOperators, Eigenpairs, LaplaceBasis, LearnedEigenbasis, SampledBasis, diffusion_operators, eigenpairs
     from .errors import ArgumentError, ConvergenceError, FileFormatError, GeospecError, MissingDependencyError, ShapeError
@@ -61,8 +63,10 @@ _PACKAGES = (
     "reproductions",
     "shapes",
     "testing",
+    "training",
     "transport",
     "viz",
+    "weights",
 )
 _HOME = {
     "ArgumentError": "errors",
@@ -142,8 +146,10 @@ __all__ = [
     "save",
     "shapes",
     "testing",
+    "training",
     "transport",
     "viz",
+    "weights",
 ]
 
 

@@ -10,15 +10,16 @@ import geospec
 PACKAGE = Path(geospec.__file__).parent
 
 # What each part of the tree may import, apart from itself and ``errors``.
-PATH = ["errors", "writing", "ops", "factor", "shapes", "laplacians", "geodesics", "transport", "bases", "descriptors", "maps"]
+PATH = ["errors", "writing", "weights", "ops", "factor", "shapes", "laplacians", "geodesics", "transport", "bases", "descriptors", "maps"]
 ALLOWED = {
     **{part: set(PATH[:i]) for i, part in enumerate(PATH)},
     "datasets": set(PATH),
+    "training": {"writing"},
     "viz": set(PATH),
-    "pipelines": set(PATH),
-    "testing": {*PATH, "datasets", "pipelines", "viz"},
-    "reproductions": {*PATH, "datasets", "pipelines", "viz", "testing", "__init__"},
-    "cli": {*PATH, "datasets", "pipelines", "viz", "testing", "reproductions", "__init__"},
+    "pipelines": {*PATH, "datasets", "training"},
+    "testing": {*PATH, "datasets", "training", "pipelines", "viz"},
+    "reproductions": {*PATH, "datasets", "training", "pipelines", "viz", "testing", "__init__"},
+    "cli": {*PATH, "datasets", "training", "pipelines", "viz", "testing", "reproductions", "__init__"},
     "__main__": {"cli"},
 }
 

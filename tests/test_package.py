@@ -8,7 +8,7 @@ import pytest
 
 import geospec
 
-PACKAGES = ["bases", "datasets", "descriptors", "laplacians", "maps", "ops", "pipelines", "shapes", "testing", "viz"]
+PACKAGES = ["bases", "datasets", "descriptors", "laplacians", "maps", "ops", "pipelines", "shapes", "testing", "training", "viz"]
 
 
 @pytest.fixture

@@ -6,15 +6,12 @@ import json
 import os
 from abc import ABC, abstractmethod
 from numbers import Integral
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..errors import ArgumentError, FileFormatError, problem
-from ..writing import written_aside
+from ..writing import read_safetensors, write_safetensors
 
 FORMAT_VERSION = 1
 _KINDS: dict[str, type[Basis]] = {}
@@ -76,28 +73,12 @@ class Basis(nn.Module, ABC):
         """Write the basis as safetensors: written aside, then renamed, so no partial file is left."""
         if "kind" not in type(self).__dict__:
             raise ArgumentError(problem("kind", "a name of its own for a class that is saved", f"none in {type(self).__name__}"))
-        header = {"geospec": "basis", "version": str(FORMAT_VERSION), "kind": self.kind, "options": json.dumps(self.options)}
-        arrays = {name: value.detach().cpu().contiguous() for name, value in self._arrays().items()}
-        with written_aside(path) as aside:
-            try:
-                save_file(arrays, aside, metadata=header)
-            except SafetensorError as cause:  # its word for what the system refuses: no folder, no space
-                raise OSError(f"cannot write {path}: {cause}") from cause
+        write_safetensors(path, self._arrays(), "basis", FORMAT_VERSION, kind=self.kind, options=json.dumps(self.options))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a basis that :meth:`save` wrote. Called on a concrete class, it accepts that class only."""
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"no such file: {path}")
-        try:
-            with safe_open(path, framework="pt") as file:
-                header = file.metadata() or {}
-                arrays = {name: file.get_tensor(name) for name in file.keys()}
-        except SafetensorError as cause:
-            raise FileFormatError(problem(str(path), "a basis saved by geospec (safetensors)", f"an unreadable file ({cause})")) from cause
-        if header.get("geospec") != "basis" or header.get("version") != str(FORMAT_VERSION):
-            got = f"{header.get('geospec', 'another kind of file')}, version {header.get('version', 'none')}"
-            raise FileFormatError(problem(str(path), f"a geospec basis, version {FORMAT_VERSION}", got))
+        header, arrays = read_safetensors(path, "basis", FORMAT_VERSION)
         made = _KINDS.get(header.get("kind", ""))
         if made is None or not issubclass(made, cls):
             raise FileFormatError(problem(str(path), f"a {cls.__name__}", f"a basis of kind {header.get('kind')!r}"))

@@ -6,12 +6,9 @@ import hashlib
 import os
 from dataclasses import dataclass, fields, replace
 from numbers import Integral
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import ArgumentError, FileFormatError, ShapeError, problem
@@ -20,7 +17,7 @@ from ..laplacians.sparse import csr
 from ..shapes.cloud import PointCloud
 from ..shapes.clouds import estimate_normals
 from ..shapes.mesh import Mesh
-from ..writing import written_aside
+from ..writing import read_safetensors, write_safetensors
 from . import cache as disk
 from .laplace import LaplaceBasis
 
@@ -77,34 +74,18 @@ class DiffusionOperators:
         arrays = {name: getattr(self, name) for name in ("mass", "eigenvalues", "modes", "frames")}
         arrays |= {"crow": s.crow_indices(), "col": s.col_indices(), "stiffness": s.values()}
         arrays |= {"gradient_x": self.gradient_x.values(), "gradient_y": self.gradient_y.values()}
-        plain = {name: value.detach().cpu().contiguous().clone() for name, value in arrays.items()}
-        with written_aside(path) as aside:
-            try:
-                save_file(plain, aside, metadata={"geospec": "diffusion operators", "version": str(FORMAT_VERSION)})
-            except SafetensorError as cause:  # its word for what the system refuses: no folder, no space
-                raise OSError(f"cannot write {path}: {cause}") from cause
+        write_safetensors(path, arrays, "diffusion operators", FORMAT_VERSION)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> DiffusionOperators:
         """Read operators that :meth:`save` wrote."""
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"no such file: {path}")
-        wanted = f"diffusion operators saved by geospec, version {FORMAT_VERSION}"
-        try:
-            with safe_open(path, framework="pt") as file:
-                header = file.metadata() or {}
-                arrays = {name: file.get_tensor(name) for name in file.keys()}
-        except SafetensorError as cause:
-            raise FileFormatError(problem(str(path), wanted, f"an unreadable file ({cause})")) from cause
-        if (header.get("geospec"), header.get("version")) != ("diffusion operators", str(FORMAT_VERSION)):
-            got = f"{header.get('geospec', 'another kind of file')}, version {header.get('version', 'none')}"
-            raise FileFormatError(problem(str(path), wanted, got))
+        _, arrays = read_safetensors(path, "diffusion operators", FORMAT_VERSION)
         try:
             crow, col = arrays.pop("crow"), arrays.pop("col")
             matrices = {name: csr(crow, col, arrays.pop(name)) for name in ("stiffness", "gradient_x", "gradient_y")}
             return cls(**arrays, **matrices)
         except (KeyError, TypeError, RuntimeError) as cause:  # arrays that are missing, unknown, or of shapes that do not fit
-            raise FileFormatError(problem(str(path), wanted, ", ".join(arrays), str(cause))) from cause
+            raise FileFormatError(problem(str(path), "the arrays of diffusion operators", ", ".join(arrays), str(cause))) from cause
 
 
 def diffusion_operators(

@@ -13,7 +13,7 @@ import typer
 import geospec
 
 from ..errors import GeospecError
-from . import backend, basis, info, match, reproduce, show
+from . import backend, basis, info, match, reproduce, show, train
 from .options import examples
 
 _WRONG_USE: Any = typer.BadParameter.__base__  # click's UsageError, wherever this release of typer keeps its click
@@ -33,6 +33,7 @@ app = typer.Typer(
 )
 for verb in (match, basis, info, show, reproduce, backend):
     app.command(name=verb.__name__.rpartition(".")[2], epilog=verb.EXAMPLES)(verb.run)
+app.add_typer(train.app, name="train")
 
 
 def _version(asked: bool) -> None:

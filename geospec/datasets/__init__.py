@@ -1,21 +1,52 @@
-"""Shapes with known correspondence: made on the spot (creatures), or read from the user's own collections."""
+"""Shapes with known correspondence and shapes to train on: made on the spot, or read from the user's own collections."""
 
 from .creatures import KINDS, Creature, CreaturePair, creature, creature_pair, ground_truth, symmetric_ground_truth
 from .pairs import LAYOUTS, PairDataset, ShapePair, load_pairs
+from .procedural import BLOB_STYLES, PART_KINDS, SHEET_BENDS, blob, mechanical_part, thin_sheet, torus
 from .samples import SHIPPED, shipped
+from .scans import density_field, partial_scan, varying_density, visible
+from .training_shapes import (
+    CLOUDS,
+    FAMILIES,
+    SPLITS,
+    ShapePool,
+    shape_seed,
+    training_cloud,
+    training_sample,
+    training_shape,
+)
 
 __all__ = [
+    "BLOB_STYLES",
+    "CLOUDS",
+    "FAMILIES",
     "KINDS",
     "LAYOUTS",
+    "PART_KINDS",
+    "SHEET_BENDS",
     "SHIPPED",
+    "SPLITS",
     "Creature",
     "CreaturePair",
     "PairDataset",
     "ShapePair",
+    "ShapePool",
+    "blob",
     "creature",
     "creature_pair",
+    "density_field",
     "ground_truth",
     "load_pairs",
+    "mechanical_part",
+    "partial_scan",
+    "shape_seed",
     "shipped",
     "symmetric_ground_truth",
+    "thin_sheet",
+    "torus",
+    "training_cloud",
+    "training_sample",
+    "training_shape",
+    "varying_density",
+    "visible",
 ]

@@ -5,6 +5,8 @@ plain PyTorch that serves as executable specification. Their schemas stand in ``
 """
 
 from .assembly import Adjacency, assemble_stiffness, mesh_adjacency
+from .captured_energy import captured_energy
+from .cholesky_qr import cholesky_qr
 from .cotangent import cotangent
 from .csr_matmul import chebyshev_filter, csr_matmul, csr_sampled_products
 from .farthest_points import farthest_points
@@ -20,7 +22,9 @@ __all__ = [
     "Adjacency",
     "assemble_stiffness",
     "backend_info",
+    "captured_energy",
     "chebyshev_filter",
+    "cholesky_qr",
     "cotangent",
     "csr_matmul",
     "csr_sampled_products",

@@ -8,7 +8,7 @@ import pytest
 
 import geospec
 
-VERBS = ("match", "basis", "info", "show", "reproduce", "backend")
+VERBS = ("match", "basis", "info", "show", "train", "reproduce", "backend")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -18,6 +18,14 @@ def test_each_verb_has_help_with_an_example(run, verb):
     assert "Examples" in page.out
     assert f"$ geospec {verb}" in page.out
     assert "--json" in page.out
+
+
+def test_what_can_be_trained_has_help_with_an_example(run):
+    page = run("train", "eigenbasis", "--help")
+    assert page.code == 0
+    assert "$ geospec train eigenbasis" in page.out
+    assert all(option in page.out for option in ("--resume", "--processes", "--json", "--seed"))
+    assert run("train").out == run("train", "--help").out
 
 
 def test_the_front_page_lists_the_verbs(run):
@@ -31,8 +39,10 @@ def test_version(run):
     assert run("--version").out == f"geospec {geospec.__version__}\n"
 
 
-def test_help_does_not_import_torch():
-    code = "import sys, geospec.cli\ntry: geospec.cli.main(['match', '--help'])\nfinally: print('torch' in sys.modules, file=sys.stderr)"
+@pytest.mark.parametrize("verb", ["match", "train eigenbasis"])
+def test_help_does_not_import_torch(verb):
+    words = [*verb.split(), "--help"]
+    code = f"import sys, geospec.cli\ntry: geospec.cli.main({words})\nfinally: print('torch' in sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "Usage" in done.stdout
     assert done.stderr == "False\n"

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from geospec.ops.assembly import reference as assembly_reference
 from geospec.ops.assembly import reference_adjacency
+from geospec.ops.captured_energy import reference as energy_reference
+from geospec.ops.cholesky_qr import reference as qr_reference
 from geospec.ops.cotangent import reference as cotangent_reference
 from geospec.ops.csr_matmul import reference as csr_reference
 from geospec.ops.csr_matmul import reference_filter, reference_sampled
@@ -178,6 +180,18 @@ def smooth_inputs(dtype: torch.dtype, seed: int) -> Arguments:
 def smooth_adjoint_inputs(dtype: torch.dtype, seed: int) -> Arguments:
     arguments = smooth_inputs(dtype, seed)
     return torch.randn(arguments[3].shape, dtype=torch.float64).to(dtype), *arguments
+
+
+def energy_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn(19, width, generator=generator, dtype=torch.float64).to(dtype) for width in (4 + seed, 7 + 5 * seed))
+
+
+def tall_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    """One block or several, square ones too, and one that is turned into double in parts."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = ((11, 4), (5, 3), (700, 300), (2, 3, 7, 5), (3, 9, 4), (8, 8), (5, 6, 1), (40, 17))[seed]
+    return (torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype),)
 
 
 OPS = [
@@ -453,6 +467,34 @@ OPS = [
             "mixed": (with_argument(0, lambda g: g.float()), "grad: wanted the type of x"),
             "steps": (with_argument(5, lambda steps: -1), "steps: wanted 0 or more, got -1"),
             "too large": (with_argument(2, lambda c: c + 9), r"col: wanted indices in \[0, 23\)"),
+        },
+    ),
+    OpCase(
+        "captured_energy",
+        energy_inputs,
+        energy_reference,
+        lambda dtype: (torch.zeros(0, 3, dtype=dtype), torch.zeros(0, 2, dtype=dtype)),
+        differentiable=(0, 1),
+        refusals={
+            "vector": (with_argument(0, lambda q: q[0]), r"q: wanted shape \(n, d\), got \(9,\)"),
+            "rows": (with_argument(1, lambda f: f[1:]), "f: wanted one row for each row of q, 19, got 18"),
+            "half": (with_argument(0, lambda q: q.half()), "q: wanted float32 or float64"),
+            "mixed": (with_argument(1, lambda f: f.float()), "f: wanted the type of q"),
+        },
+    ),
+    OpCase(
+        "cholesky_qr",
+        tall_inputs,
+        qr_reference,
+        lambda dtype: (torch.zeros(0, 5, 3, dtype=dtype),),
+        differentiable=(0,),
+        refusals={
+            "vector": (with_argument(0, lambda z: z[0]), r"z: wanted shape \(..., n, k\) with n >= k, got \(8,\)"),
+            "wide": (with_argument(0, lambda z: z[:3]), r"z: wanted shape \(..., n, k\) with n >= k, got \(3, 8\)"),
+            "half": (with_argument(0, lambda z: z.half()), "z: wanted float32 or float64"),
+            "not finite": (with_argument(0, lambda z: z / 0), "z: wanted finite values, got a value that is not, in column 0"),
+            "zero": (with_argument(0, lambda z: z * (torch.arange(8) != 6)), "z: wanted independent columns, got column 6,"),
+            "twice": (with_argument(0, lambda z: z[:, [0, 1, 2, 1]]), "z: wanted independent columns, got column 3,"),
         },
     ),
 ]

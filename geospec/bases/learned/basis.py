@@ -65,8 +65,8 @@ class LearnedEigenbasis(SampledBasis):
     modes (n, k) : orthonormal under ``measure``; the first is constant for heat and its like.
     measure (n,) : share of each point, summing to 1: of the area for density-free probes, ``1 / n`` for probes without a graph.
     eigenvalues (k,) : ascending, in 1 / length^2 of the points' own unit; ``None`` for probes without an operator.
-    eigenvalue_errors (k,) : how far each eigenvalue lies above the one of the graph's operator that it stands for, estimated to
-        second order by its residual. How far the graph is from the surface is not in it. ``None`` without refinement.
+    eigenvalue_errors (k,) : what the residual of each mode took off its Ritz value, to second order: an estimate from above of what is
+        left. How far the graph is from the surface is not in it. ``None`` without refinement.
     options : how it was made, as plain values: probes, encoder, loss, steps, history.
     reader : the functions off the samples, see :meth:`at`; ``None`` where the basis came without an encoder.
     """
@@ -226,9 +226,9 @@ class LearnedEigenbasis(SampledBasis):
                 if refine is not None:
                     ritz = rayleigh_ritz(q, probes, fixed=int(reader.constant))
                     q, turn = q @ ritz.turn, turn @ ritz.turn
-                    eigenvalues = probes.graph.eigenvalue(ritz.factors[:k])
-                    # d lambda = d mu / (t mu)
-                    errors = ritz.missing[:k] / (probes.graph.time * ritz.factors[:k].clamp_min(1e-12))
+                    raw, eigenvalues = (probes.graph.eigenvalue(x[:k]) for x in (ritz.factors, ritz.factors + ritz.missing))
+                    eigenvalues = eigenvalues.cummax(dim=0).values
+                    errors = (raw - eigenvalues).clamp_min(0)
                 else:
                     captured = (q * probes.covariance(q)).sum(dim=0)
                     eigenvalues = probes.eigenvalue(captured)[:k].cummax(dim=0).values

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ... import ops
 from ...errors import ConvergenceError
 from ...probes import GraphProbes, Probes
 
@@ -29,9 +30,7 @@ def constant_columns(probes: Probes) -> int:
 
 def orthonormal(columns: Tensor) -> tuple[Tensor, Tensor]:
     """``Q`` and ``R`` of the thin QR; a column that depends on those before it is replaced and learns nothing in that step."""
-    q, r = torch.linalg.qr(columns)
-    sign = torch.where(r.diagonal() < 0, -1.0, 1.0).to(r)
-    return q * sign, sign[:, None] * r
+    return ops.cholesky_qr(columns, rank_guard=True)
 
 
 class Rotated(NamedTuple):

@@ -90,11 +90,16 @@ def creature(
         raise ArgumentError(problem("n_vertices", f"at least {_SMALLEST}, so that fingers and ears keep their shape", n_vertices))
     made = _kind(kind)
     rest, faces = _rest_mesh(kind, n_vertices, mesh_seed)
-    proportions = made.skeleton.proportions(made.ranges, np.random.default_rng([identity_seed, 0]))
-    pose = {} if pose_seed is None else made.draw_pose(proportions, np.random.default_rng([pose_seed, 1]))
-    vertices = made.skeleton.deform(rest, proportions, pose)
+    vertices = posed(made, rest, identity_seed, pose_seed)
     mesh = Mesh(torch.from_numpy(vertices).to(dtype), torch.tensor(faces))
     return Creature(kind, mesh, torch.tensor(rest), identity_seed, pose_seed, mesh_seed)
+
+
+def posed(kind: Kind, rest: np.ndarray, identity_seed: int, pose_seed: int | None) -> np.ndarray:
+    """Points ``(n, 3)`` of the rest surface carried to a creature."""
+    proportions = kind.skeleton.proportions(kind.ranges, np.random.default_rng([identity_seed, 0]))
+    pose = {} if pose_seed is None else kind.draw_pose(proportions, np.random.default_rng([pose_seed, 1]))
+    return kind.skeleton.deform(rest, proportions, pose)
 
 
 def creature_pair(kind: str, seed: int = 0, *, n_vertices: int = 5000, dtype: torch.dtype = torch.float64) -> CreaturePair:

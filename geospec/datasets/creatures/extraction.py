@@ -8,12 +8,23 @@ neighbours agree on their common faces and the result is a closed manifold whate
 from __future__ import annotations
 
 from itertools import permutations
+from typing import Protocol
 
 import numpy as np
 
-from .body import Body
-
 _BITS = 21  # per axis in a packed grid index
+
+
+class Implicit(Protocol):
+    """A solid as a function: negative inside, no larger than the distance to the surface by more than a little; and its box."""
+
+    @property
+    def lower(self) -> np.ndarray: ...
+
+    @property
+    def upper(self) -> np.ndarray: ...
+
+    def evaluate(self, points: np.ndarray) -> tuple[np.ndarray, ...]: ...
 
 
 def _tetrahedra() -> np.ndarray:
@@ -63,7 +74,7 @@ def _unpack(key: np.ndarray) -> np.ndarray:
     return np.stack([key >> 2 * _BITS, (key >> _BITS) & mask, key & mask], axis=-1)
 
 
-def surface_cells(body: Body, spacing: float, rotation: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def surface_cells(body: Implicit, spacing: float, rotation: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cubes ``(c, 3)`` of the finest grid that may meet the surface, and the grid's origin ``(3,)``.
 
     Found from coarse to fine: a cube is kept while the value at its centre is within its half diagonal.
@@ -85,7 +96,7 @@ def surface_cells(body: Body, spacing: float, rotation: np.ndarray, shift: np.nd
     return cells, origin
 
 
-def extract(body: Body, spacing: float, rotation: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def extract(body: Implicit, spacing: float, rotation: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Vertices ``(n, 3)`` and faces ``(f, 3)`` of the zero set, outward oriented, on the given grid.
 
     Vertices lie on grid edges by linear interpolation. About ``3.5 * area / spacing**2`` vertices.

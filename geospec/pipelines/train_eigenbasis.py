@@ -1,0 +1,217 @@
+"""A network that gives eigenbases of clouds it has not seen, trained on clouds made on the spot."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from numbers import Integral
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ArgumentError, problem
+from ..training import TrainingOptions, launch, mixed_seed, rank, train, world
+from ..weights import save_weights
+
+Progress = Callable[[str, int, int], None]
+Report = Callable[[dict[str, Any]], None]
+
+#: The kind under which files remember the network.
+KIND = "eigenbasis network"
+
+
+@dataclass(frozen=True)
+class EigenbasisTraining:
+    """The sizes of a training.
+
+    Parameters
+    ----------
+    steps, batch : updates, and clouds in each. points, modes : of each cloud.
+    width, depth : of the network.
+    shapes : clouds in the pool, each made when it is first drawn; every draw turns it another way.
+    held_out : clouds beyond the pool, for validation.
+    device : ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. seed : of everything random.
+    """
+
+    steps: int = 20_000
+    batch: int = 8
+    points: int = 1024
+    modes: int = 32
+    width: int = 128
+    depth: int = 4
+    shapes: int = 1000
+    held_out: int = 16
+    learning_rate: float = 1e-3
+    validate_every: int = 500
+    device: str = "cpu"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, least = getattr(self, field.name), 0 if field.name in ("seed", "held_out") else 1
+            if field.type == "int" and (isinstance(value, bool) or not isinstance(value, Integral) or value < least):
+                raise ArgumentError(problem(field.name, f"a whole number, at least {least}", repr(value)))
+        if self.modes > self.points:
+            raise ArgumentError(problem("modes", f"at most the {self.points} points of a cloud", self.modes))
+
+    def options(self) -> TrainingOptions:
+        """How the loop is to train."""
+        return TrainingOptions(
+            self.steps,
+            self.learning_rate,
+            warmup=min(500, self.steps // 10),
+            checkpoint_every=self.validate_every,
+            validate_every=self.validate_every,
+            seed=self.seed,
+        )
+
+    def task(self) -> dict[str, Any]:
+        """What else a checkpoint depends on."""
+        loop = ("steps", "learning_rate", "seed", "validate_every", "device")
+        return {name: value for name, value in asdict(self).items() if name not in loop}
+
+
+class Lesson(Protocol):
+    """A cloud, and how good columns are on it. Turning the cloud changes nothing but the points that the network sees."""
+
+    points: Tensor
+
+    def loss(self, columns: Tensor) -> Tensor:
+        """A scalar, of what the network emits ``(n, K)``."""
+
+    def measures(self, columns: Tensor) -> dict[str, float]:
+        """Numbers for people, of the same columns."""
+
+
+class Packed(NamedTuple):
+    """Clouds one after the other: ``points (N, d)``, ``offsets (b + 1,)`` int64, and what they teach."""
+
+    points: Tensor
+    offsets: Tensor
+    lessons: list[Lesson]
+
+
+def train_eigenbasis(
+    plan: EigenbasisTraining,
+    output: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    network: Callable[[EigenbasisTraining], nn.Module],
+    lesson: Callable[[EigenbasisTraining, int], Lesson],
+    *,
+    resume: bool = False,
+    processes: int = 1,
+    command: str = "",
+    progress: Progress | None = None,
+    report: Report | None = None,
+) -> dict[str, Any]:
+    """Train a network on the clouds of a pool and write the averaged weights.
+
+    Parameters
+    ----------
+    output : the weights, ``.safetensors``. folder : of checkpoints and the record, see :func:`geospec.training.train`.
+    network : makes it; it has ``columns(points (N, d), offsets) -> (N, K)`` for a packed batch, and ``config``, its arguments.
+    lesson : ``lesson(plan, i)``, cloud ``i`` of the pool, a pure function; from ``plan.shapes`` on those held out.
+    processes : that train together; they divide the batch. command : that is written into the file.
+    progress, report : see :func:`geospec.training.train`.
+
+    Returns
+    -------
+    finished, step, seconds, skipped, parameters, loss, the last ``validation``, and ``output``, which is ``None`` unless finished.
+    """
+    together = (plan, Path(output), Path(folder), network, lesson, resume, command)
+    return launch(_train, *together, processes=processes, device=plan.device, progress=progress, report=report)
+
+
+def _train(
+    plan: EigenbasisTraining,
+    output: Path,
+    folder: Path,
+    network: Callable[[EigenbasisTraining], nn.Module],
+    lesson: Callable[[EigenbasisTraining, int], Lesson],
+    resume: bool,
+    command: str,
+    progress: Progress | None,
+    report: Report | None,
+) -> dict[str, Any]:
+    if plan.batch % world():
+        raise ArgumentError(problem("batch", f"a multiple of the {world()} processes", plan.batch))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(plan.seed)
+        module = network(plan).to(plan.device)
+    pool = Pool(plan, lesson)
+    result = train(
+        module,
+        mean_loss,
+        pool.batch,
+        plan.options(),
+        folder=folder,
+        resume=resume,
+        task=plan.task(),
+        validate=pool.validate if plan.held_out else None,
+        progress=progress,
+        report=report,
+    )
+    last = {"loss": result.entry.get("loss"), "validation": result.entry.get("validation", {})}
+    if result.finished and rank() == 0:
+        assert result.average is not None
+        config: Any = module.config
+        with result.average.applied(module):
+            save_weights(module, output, kind=KIND, arguments=config, metrics=last["validation"], command=command, seed=plan.seed)
+    parameters = sum(weights.numel() for weights in module.parameters())
+    done = {"finished": result.finished, "step": result.step, "seconds": round(result.seconds, 1), "skipped": result.skipped}
+    return {**done, "parameters": parameters, **last, "output": output if result.finished else None}
+
+
+class Pool:
+    """The clouds of a training, each made when it is first drawn and kept."""
+
+    def __init__(self, plan: EigenbasisTraining, lesson: Callable[[EigenbasisTraining, int], Lesson]) -> None:
+        self.plan = plan
+        self.lesson = lru_cache(maxsize=None)(lambda index: lesson(plan, index))
+
+    def batch(self, step: int, share: int, shares: int) -> Packed:
+        """Clouds drawn and turned by the step and their number in the batch."""
+        lessons, turned = [], []
+        for number in range(share, self.plan.batch, shares):
+            generator = torch.Generator().manual_seed(mixed_seed(self.plan.seed, step, number))
+            lessons.append(self.lesson(int(torch.randint(self.plan.shapes, (), generator=generator))))
+            turned.append(lessons[-1].points @ _turn(lessons[-1].points, generator))
+        return packed(turned, lessons)
+
+    def validate(self, module: nn.Module) -> dict[str, float]:
+        """Means over the clouds held out, one at a time."""
+        sums: dict[str, float] = {}
+        for index in range(self.plan.shapes, self.plan.shapes + self.plan.held_out):
+            lesson = self.lesson(index)
+            columns = _columns(module, packed([lesson.points], [lesson]))
+            for name, value in {"loss": float(lesson.loss(columns)), **lesson.measures(columns)}.items():
+                sums[name] = sums.get(name, 0.0) + value / self.plan.held_out
+        return sums
+
+
+def packed(clouds: list[Tensor], lessons: list[Lesson]) -> Packed:
+    """Clouds one after the other."""
+    sizes = torch.tensor([0, *map(len, clouds)], device=clouds[0].device)
+    return Packed(torch.cat(clouds), sizes.cumsum(0), lessons)
+
+
+def mean_loss(module: nn.Module, batch: Packed) -> Tensor:
+    """The mean over the clouds of a batch."""
+    columns = _columns(module, batch)
+    bounds = batch.offsets.tolist()
+    losses = [lesson.loss(columns[a:b]) for lesson, a, b in zip(batch.lessons, bounds[:-1], bounds[1:], strict=True)]
+    return torch.stack(losses).mean()
+
+
+def _columns(module: Any, batch: Packed) -> Tensor:
+    return module.columns(batch.points, batch.offsets)
+
+
+def _turn(points: Tensor, generator: torch.Generator) -> Tensor:
+    """A random orthogonal matrix, uniform, mirrors included."""
+    q, r = torch.linalg.qr(torch.randn(points.shape[1], points.shape[1], generator=generator, dtype=torch.float64))
+    return (q * r.diagonal().sign()).to(points)
