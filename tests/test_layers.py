@@ -19,7 +19,8 @@ ALLOWED = {
     "viz": set(PATH),
     "pipelines": {*PATH, "datasets", "training"},
     "testing": {*PATH, "datasets", "training", "pipelines", "viz"},
-    "cli": {*PATH, "datasets", "training", "pipelines", "viz", "testing", "__init__"},
+    "reproductions": {*PATH, "datasets", "training", "pipelines", "viz", "testing", "__init__"},
+    "cli": {*PATH, "datasets", "training", "pipelines", "viz", "testing", "reproductions", "__init__"},
     "__main__": {"cli"},
 }
 

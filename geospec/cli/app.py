@@ -13,7 +13,7 @@ import typer
 import geospec
 
 from ..errors import GeospecError
-from . import backend, basis, info, match, show, train
+from . import backend, basis, info, match, reproduce, show, train
 from .options import examples
 
 _WRONG_USE: Any = typer.BadParameter.__base__  # click's UsageError, wherever this release of typer keeps its click
@@ -31,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (match, basis, info, show, backend):
+for verb in (match, basis, info, show, reproduce, backend):
     app.command(name=verb.__name__.rpartition(".")[2], epilog=verb.EXAMPLES)(verb.run)
 app.add_typer(train.app, name="train")
 
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line on ``arguments`` (the program's own by default) and leave with its exit code.
 
     0 : done. 1 : a defect of geospec, with its traceback. 2 : something the user can mend, in one
-    line. 130 : interrupted.
+    line. 3 : ``reproduce`` ran, and a claim does not hold. 130 : interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     state = {"debug": False}

@@ -45,6 +45,24 @@ def check_output(option: str, path: Path | None, suffixes: tuple[str, ...], inpu
         raise type(cause)(f"cannot write {path}: {cause.strerror}") from cause
 
 
+def check_folder(option: str, path: Path) -> None:
+    """Refuse, before any work is done, a folder that could not be written in the end. It may not exist yet; its parent has to.
+
+    Raises
+    ------
+    ArgumentError : a file. OSError : no such parent, or not writable.
+    """
+    if path.exists() and not path.is_dir():
+        raise ArgumentError(problem(option, "a folder", f"the file {path}"))
+    inside = path if path.is_dir() else path.parent
+    if not inside.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: there is no folder {inside}")
+    try:
+        tempfile.TemporaryFile(dir=inside).close()
+    except OSError as cause:
+        raise type(cause)(f"cannot write {path}: {cause.strerror}") from cause
+
+
 def checked_device(name: str) -> torch.device:
     """The device of a name, or a refusal where it is unknown or not in this machine."""
     import torch

@@ -53,12 +53,13 @@ def eigenbasis(
     resume: Annotated[
         bool, typer.Option("--resume", rich_help_panel=options.RUN, help="Go on from the folder's last checkpoint, if it has one.")
     ] = False,
-    steps: Annotated[int, _number("--steps", "Updates of the weights.")] = 20_000,
+    steps: Annotated[int, _number("--steps", "Updates of the weights.")] = 4000,
     batch: Annotated[int, _number("--batch", "Clouds in a step, over all processes.")] = 8,
     points: Annotated[int, _number("--points", "Points of each cloud.")] = 1024,
-    modes: Annotated[int, _number("--modes", "Modes that the network learns.")] = 32,
-    width: Annotated[int, _number("--width", "Features of each point.")] = 128,
-    depth: Annotated[int, _number("--depth", "Layers.")] = 4,
+    modes: Annotated[int, _number("--modes", "Most modes that the network gives.")] = 64,
+    learned: Annotated[int, _number("--learned", "Functions that the network adds to the coarse modes.")] = 64,
+    width: Annotated[int, _number("--width", "Features of each point.")] = 96,
+    depth: Annotated[int, _number("--depth", "Blocks.")] = 2,
     shapes: Annotated[int, _number("--shapes", "Clouds in the pool.")] = 1000,
     processes: Annotated[
         int,
@@ -81,7 +82,16 @@ def eigenbasis(
     from geospec import pipelines, training
 
     plan = pipelines.EigenbasisTraining(
-        steps=steps, batch=batch, points=points, modes=modes, width=width, depth=depth, shapes=shapes, device=device, seed=seed
+        steps=steps,
+        batch=batch,
+        points=points,
+        modes=modes,
+        learned=learned,
+        width=width,
+        depth=depth,
+        shapes=shapes,
+        device=device,
+        seed=seed,
     )
     speaks = training.leads()
     voice = Voice(as_json=json, quiet=quiet or not speaks)
@@ -114,4 +124,4 @@ def eigenbasis(
 
 
 #: What of the plan the command in the file says.
-_SAID = ("steps", "batch", "points", "modes", "width", "depth", "shapes", "device", "seed")
+_SAID = ("steps", "batch", "points", "modes", "learned", "width", "depth", "shapes", "device", "seed")

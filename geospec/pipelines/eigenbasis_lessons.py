@@ -2,62 +2,62 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import torch
 from torch import Tensor
 
-from ..bases import eigenpairs
-from ..bases.learned.columns import orthonormal, rayleigh_ritz, with_constant
-from ..laplacians.sparse import csr
+from .. import ops
+from ..bases import EigenbasisNetwork, eigenpairs
+from ..bases.learned.columns import orthonormal
+from ..bases.learned.network import AFTER
 from ..losses import nested_reconstruction
-from ..metrics import optimality_ratio, subspace_overlap
-from ..probes import HeatProbes
+from ..metrics import subspace_overlap
 
-#: Modes of the first of the two overlaps that are told.
-FEW = 10
+#: Modes of the overlaps that are told, beside all of them.
+TOLD = (10, 32)
 
 
 class HeatLesson:
-    """Columns on a cloud are as good as heat probes are reconstructed from them: a constant in front, made orthonormal, log loss."""
+    """Functions on a cloud are as good as random heat is reconstructed from the columns that they and the coarse modes span together.
 
-    def __init__(self, points: Tensor, modes: int) -> None:
-        self.points, self.modes = points, modes
-        self.probes = HeatProbes().on(points, modes)
-        self.total = self.probes.trace(modes)
+    The covariance of the fields is held by its leading part ``U diag(c) U^T``, twice as many terms as modes; what is left of a trace
+    that falls by a thousand over the modes is below rounding. So the loss is the expectation over all fields, and costs two
+    products. Ritz vectors are the best columns in a span for every truncation at once, hence their rotation has no gradient.
+    """
 
-    def loss(self, columns: Tensor) -> Tensor:
-        q = self._orthonormal(columns)
-        held = q.detach()
-        smoothed = self.probes.covariance(held)
-        # The value q^T C q with its gradient 2 C q: the products of the second are those of the first.
-        captured = 2 * (q * smoothed).sum(dim=0) - (held * smoothed).sum(dim=0)
-        return nested_reconstruction(captured, max(self.total, float(captured.detach().double().sum()) * (1 + 1e-9)))
+    def __init__(self, network: EigenbasisNetwork, points: Tensor) -> None:
+        with torch.no_grad():
+            ready = network.prepare(points)
+        graph, law = ready.probes.graph, ready.probes.law
+        self.modes = network.modes
+        self.features, self.measure = ready.features, ready.measure
+        self.root = (graph.measure * graph.n).sqrt().to(ready.features)[:, None]
+        self.coarse = torch.cat([self.root, self.root * ready.features[:, 3:]], dim=1)
+        self.graph = (graph.crow, graph.col, graph.values.to(ready.features))
+        found = eigenpairs(graph.generator(), k=min(2 * network.modes, graph.n))
+        self.vectors = found.vectors.to(ready.features)
+        self.energies = law.energy(1 - found.values).to(ready.features)
+        self.total = float(self.energies.double().sum()) * (1 + 1e-6)
+
+    def loss(self, emitted: Tensor) -> Tensor:
+        """The nested loss of the Ritz vectors, each truncation relative to itself."""
+        captured = ((self.refined(emitted).T @ self.vectors).square() * self.energies).sum(dim=1)
+        return nested_reconstruction(captured, self.total)
 
     @torch.no_grad()
-    def measures(self, columns: Tensor) -> dict[str, float]:
-        """Overlap with the true eigenspaces as emitted and after Rayleigh-Ritz, and the nested loss over its lower bound."""
-        q = self._orthonormal(columns).double()
-        factors, true = self._true
-        k, few = true.shape[1], min(FEW, true.shape[1])
-        turned = q @ rayleigh_ritz(q, self.probes, fixed=1).turn
-        captured = (q * self.probes.covariance(q)).sum(dim=0)[:k]
-        energies = self.probes.law.energy(factors)
-        return {
-            f"overlap_{few}": subspace_overlap(q[:, :few], true[:, :few]),
-            f"overlap_{k}": subspace_overlap(q[:, :k], true),
-            f"refined_{few}": subspace_overlap(turned[:, :few], true[:, :few]),
-            "optimality_ratio": optimality_ratio(captured, energies, max(self.total, float(energies.sum()) * (1 + 1e-9))),
-        }
+    def measures(self, emitted: Tensor) -> dict[str, float]:
+        """Overlap with the eigenvectors of the cloud's operator: of the coarse modes, and after refinement with what was learned."""
+        coarse, refined = orthonormal(self.coarse)[0], self.refined(emitted)
+        told: dict[str, float] = {}
+        for name, columns in (("coarse", coarse), ("refined", refined)):
+            for k in sorted({min(k, self.modes) for k in (*TOLD, self.modes)}):
+                told[f"{name}_{k}"] = subspace_overlap(columns[:, :k], self.vectors[:, :k])
+        return told
 
-    def _orthonormal(self, columns: Tensor) -> Tensor:
-        return orthonormal(with_constant(columns.to(self.points), self.probes))[0]
-
-    @cached_property
-    def _true(self) -> tuple[Tensor, Tensor]:
-        """Leading factors and eigenvectors of the smoothing step, by the library's eigensolver: they examine, they do not teach."""
-        graph, n = self.probes.graph, self.probes.n
-        crow, col = graph.crow.cpu().long(), graph.col.cpu().long()
-        diagonal = (torch.repeat_interleave(torch.arange(n), crow.diff()) == col).double()
-        pairs = eigenpairs(csr(crow, col, diagonal - graph.values.cpu().double()), k=self.modes)
-        return (1 - pairs.values).to(self.points.device), pairs.vectors.to(self.points.device)
+    def refined(self, emitted: Tensor) -> Tensor:
+        """The first Ritz vectors ``(n, modes)`` of all columns; their rotation is held."""
+        smoothed = ops.graph_smooth(*self.graph, self.root * emitted, AFTER)
+        q, _ = orthonormal(torch.cat([self.coarse, smoothed], dim=1))
+        with torch.no_grad():
+            small = (q.T @ ops.graph_smooth(*self.graph, q, 1)).double()
+            turn = torch.linalg.eigh((small + small.T) / 2)[1].flip(1)[:, : self.modes].to(q)
+        return q @ turn

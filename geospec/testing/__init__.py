@@ -3,8 +3,22 @@
 The contract needs ``pytest``; shapes and tolerances do not.
 """
 
-from .contract import BasisContract
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from .shapes import bumpy_sphere, disjoint_union, grid, icosphere, permuted, sphere_cloud, torus
 from .tolerances import tolerance
 
+if TYPE_CHECKING:
+    from .contract import BasisContract
+
 __all__ = ["BasisContract", "bumpy_sphere", "disjoint_union", "grid", "icosphere", "permuted", "sphere_cloud", "tolerance", "torus"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "BasisContract":
+        from .contract import BasisContract
+
+        return BasisContract
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

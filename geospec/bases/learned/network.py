@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from itertools import combinations_with_replacement
 from numbers import Integral
@@ -25,8 +26,13 @@ from .columns import orthonormal, rayleigh_ritz, with_constant
 KIND = "eigenbasis network"
 #: Points that the network sees of a larger cloud; the others follow by interpolation and smoothing.
 SEEN = 4096
-#: Samples from which a point of a larger cloud is interpolated, and the smoothing steps that take the seams out.
-SAMPLES, SEAMS = 8, 8
+#: Samples from which a point of a larger cloud is interpolated, and the smoothing steps, for each point that a sample stands for, that
+#: take the seams out.
+SAMPLES, SEAMS = 8, 4
+#: Columns beyond the modes that are carried to a larger cloud and refined there.
+SPARE = 16
+#: Smoothing steps after the network: what it makes point by point becomes a function on the cloud.
+AFTER = 8
 
 
 class Prepared(NamedTuple):
@@ -45,19 +51,31 @@ class EigenbasisNetwork(nn.Module):
     dense problem of about twice as many rows as there are monomials orders it. Nothing is learned so far, and nothing
     depends on how the cloud is moved, turned, scaled or sampled.
 
-    **The network** reads the coarse modes at each point as features, mixes them by blocks of latent-token attention weighted by the
-    measure, and adds what it makes of them, products above all, to the coarse modes themselves. A QR makes the columns orthonormal.
-    It is trained on the nested loss of random fields alone, never on eigenvectors.
+    **Learned functions.** The network reads the coarse modes at each point as features, mixes them by blocks of latent-token attention
+    weighted by the measure, and emits further functions, which a few smoothing steps make fit for the cloud. They follow the
+    coarse modes, a QR makes all columns orthonormal, and the refinement draws from them what polynomials lack. Trained on the
+    nested loss of random fields alone, never to imitate an eigenvector.
 
     Parameters
     ----------
-    modes : most modes that can be asked for. width, depth, heads, tokens : of the blocks. degree : of the monomials.
+    modes : most modes that can be asked for. learned : functions that the network adds. width, depth, heads, tokens : of its blocks.
+    degree : of the monomials.
     """
 
-    def __init__(self, modes: int = 64, *, width: int = 96, depth: int = 4, heads: int = 4, tokens: int = 32, degree: int = 5) -> None:
+    def __init__(
+        self,
+        modes: int = 64,
+        *,
+        learned: int = 64,
+        width: int = 96,
+        depth: int = 2,
+        heads: int = 4,
+        tokens: int = 32,
+        degree: int = 5,
+    ) -> None:
         super().__init__()
         self.config: dict[str, Any] = {
-            "modes": modes, "width": width, "depth": depth, "heads": heads, "tokens": tokens, "degree": degree
+            "modes": modes, "learned": learned, "width": width, "depth": depth, "heads": heads, "tokens": tokens, "degree": degree
         }  # fmt: skip
         self.modes = modes
         self.exponents = [e for total in range(1, degree + 1) for e in combinations_with_replacement(range(3), total)]
@@ -68,9 +86,7 @@ class EigenbasisNetwork(nn.Module):
         self.lift = nn.Linear(3 + coarse, width)
         self.blocks = nn.ModuleList([LatentBlock(width, heads, tokens) for _ in range(depth)])
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, modes - 1)
-        nn.init.zeros_(self.head.weight)  # it begins as the coarse modes, and learns what to change
-        nn.init.zeros_(self.head.bias)
+        self.head = nn.Linear(width, learned)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -110,11 +126,18 @@ class EigenbasisNetwork(nn.Module):
         return modes * signs(modes.detach(), measure.detach())
 
     def columns(self, features: Tensor, measure: Tensor, offsets: Tensor) -> Tensor:
-        """Columns ``(N, modes - 1)`` of packed clouds, without the constant: rows ``offsets[b]`` to ``offsets[b + 1]`` are cloud ``b``."""
+        """What the network emits for packed clouds ``(N, learned)``: rows ``offsets[b]`` to ``offsets[b + 1]`` are cloud ``b``."""
         x = self.lift(features)
         for block in self.blocks:
             x = block(x, measure, offsets)
-        return features[:, 3 : 2 + self.modes] + self.head(self.norm(x))
+        return self.head(self.norm(x))
+
+    def functions(self, ready: Prepared) -> Tensor:
+        """Coarse modes, then learned functions, smoothed: ``(n, coarse + learned)`` without the constant, of the probes' type."""
+        emitted = self.columns(ready.features, ready.measure, torch.tensor([0, len(ready.measure)]))
+        root = ready.probes.measure.sqrt()[:, None]
+        learned = ready.probes.smooth(root * emitted.to(root), AFTER) / root
+        return torch.cat([ready.features[:, 3:].to(root), learned], dim=1)
 
     def forward(self, points: Tensor | PointCloud, k: int | None = None, refine: str | None = "rayleigh-ritz") -> LearnedEigenbasis:
         """The basis of a cloud.
@@ -122,8 +145,8 @@ class EigenbasisNetwork(nn.Module):
         Parameters
         ----------
         points : (n, 3) or a cloud, in any unit and position, in one piece or several. k : modes, at most ``modes``; all by default.
-        refine : ``"rayleigh-ritz"`` rotates all columns to the Ritz vectors of the cloud's own smoothing operator, a dense problem of
-            ``modes`` rows; ``None`` keeps the network's own order and columns.
+        refine : ``"rayleigh-ritz"`` rotates all columns, coarse and learned, to the Ritz vectors of the cloud's own smoothing operator,
+            a dense problem of as many rows; ``None`` keeps their order, in which the coarse modes come first.
 
         The modes, the measure and the eigenvalues are differentiable in the points (neighbours and the number of steps are held;
         no two principal axes, and with refinement no two eigenvalues, may be equal). Of a cloud of more than 4,096 points the
@@ -140,14 +163,18 @@ class EigenbasisNetwork(nn.Module):
             raise ArgumentError(problem("k", f"an integer from 1 to {most}", repr(k), "LearnedEigenbasis.fit learns any number of modes"))
         few = cloud if len(cloud) <= SEEN else cloud[ops.farthest_points(cloud.detach(), SEEN)]
         ready = self.prepare(few)
-        emitted = self.columns(ready.features, ready.measure, torch.tensor([0, len(few)])).double()
         probes: GraphProbes = ready.probes
+        functions = self.functions(ready)
         if len(few) < len(cloud):
-            probes, emitted = _spread(cloud, few, emitted)
-        return self._basis(cloud, int(k), emitted, probes, refine)
+            if refine is not None:  # what is not wanted need not be carried
+                q, _ = orthonormal(with_constant(functions, probes))
+                kept = min(q.shape[1], self.modes + SPARE)
+                functions = (q @ rayleigh_ritz(q, probes, fixed=1).turn)[:, 1:kept] / probes.measure.sqrt()[:, None]
+            probes, functions = _spread(cloud, few, functions)
+        return self._basis(cloud, int(k), functions, probes, refine)
 
-    def _basis(self, cloud: Tensor, k: int, emitted: Tensor, probes: GraphProbes, refine: str | None) -> LearnedEigenbasis:
-        q, _ = orthonormal(with_constant(emitted, probes))
+    def _basis(self, cloud: Tensor, k: int, functions: Tensor, probes: GraphProbes, refine: str | None) -> LearnedEigenbasis:
+        q, _ = orthonormal(with_constant(functions, probes))
         measure, graph = probes.measure, probes.graph
         errors = None
         if refine is not None:
@@ -186,5 +213,5 @@ def _spread(cloud: Tensor, few: Tensor, columns: Tensor) -> tuple[GraphProbes, T
     probes = HeatField(smoothing_graph(cloud.double()), 1)
     root = probes.measure.sqrt()[:, None]
     # A step spreads over a point's own spacing; the seams are as wide as the spacing of the samples.
-    steps = SEAMS * max(1, round(len(cloud) / len(few)))
+    steps = SEAMS * math.ceil(len(cloud) / len(few))
     return probes, probes.smooth(root * carried, steps) / root

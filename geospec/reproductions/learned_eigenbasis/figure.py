@@ -1,0 +1,123 @@
+"""The picture: learned modes beside cotangent modes, cosines by mode, and how far every check is from its limit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...shapes import PointCloud
+from ...viz.camera import View
+from ...viz.picture import Picture
+from ...viz.render import positions, render
+from ...viz.sheets import Panel, compose
+from ..record import Check, Row, number
+from .meshes import Exhibit
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+INK, SOFT, GRID, GOOD, BAD = "#1c1f26", "#6e737d", "#dddddd", "#2f76b2", "#c8442b"
+COLORS = ("#0b62a4", "#d1495b", "#66a182", "#8d6cab", "#edae49", "#2e4057", "#7f7f7f", "#b07aa1", "#15c3d6", "#8c3410")
+#: Modes that are drawn of the first mesh.
+SHOWN = (1, 4, 9, 19)
+WIDTH = 1200
+
+
+def draw(rows: Sequence[Row]) -> Image:
+    """One sheet of all that the rows have to show."""
+    exhibits = [row.exhibit for row in rows if isinstance(row.exhibit, Exhibit)]
+    exhibits.sort(key=lambda exhibit: exhibit.paper is None)
+    parts = []
+    if exhibits:
+        parts += [_modes(exhibits[0]), _curves(exhibits).image()]
+    parts.append(_checks(rows).image())
+    return _stacked(parts)
+
+
+def _stacked(parts: list[Image]) -> Image:
+    from PIL import Image
+
+    scaled = [part.resize((2 * WIDTH, round(part.height * 2 * WIDTH / part.width))) if part.width != 2 * WIDTH else part for part in parts]
+    sheet = Image.new("RGB", (2 * WIDTH, sum(part.height for part in scaled)), "white")
+    top = 0
+    for part in scaled:
+        sheet.paste(part, (0, top))
+        top += part.height
+    return sheet
+
+
+def _modes(shown: Exhibit) -> Image:
+    """Learned columns above the oracle's, of one sign, on the samples."""
+    cloud = PointCloud(shown.points)
+    view = View.automatic(positions(cloud))
+    panels = []
+    modes = [i for i in SHOWN if i < shown.learned.shape[1]]
+    for name, columns in (("learned", shown.learned), ("cotangent", shown.oracle)):
+        for i in modes:
+            column, other = columns[:, i].numpy(), shown.oracle[:, i].numpy()
+            column = column * np.sign(column @ other)
+            reach = float(np.percentile(np.abs(column), 99))
+            picture = render(cloud, colors=column, colormap="diverging", limits=(-reach, reach), size=(600, 520), view=view)
+            panels.append(Panel(picture, f"{name}, mode {i}", f"|cos| {shown.cosines[i]:.3f}" if name == "learned" else ""))
+    note = f"{len(shown.points):,} farthest-point samples; learned from the points alone, the cotangent modes from the whole mesh"
+    return compose(panels, len(modes), f"{shown.name}: learned and cotangent modes", note)
+
+
+def _curves(exhibits: list[Exhibit]) -> Picture:
+    """Running mean of |cos| over the first k modes, index by index: learned thick, the smoother's exact vectors thin."""
+    height, left, right, top = 430, 60, WIDTH - 260, 60
+    picture = Picture(WIDTH, height)
+    picture.text(20, 18, "Mean |cos| over the first k modes, index by index", INK, size=16)
+    picture.text(20, 38, "thick: learned; thin: exact eigenvectors of the smoother; dots: the paper", SOFT, size=12)
+    bottom = height - 36
+    longest = max(len(exhibit.cosines) for exhibit in exhibits)
+
+    def place(k: float, value: float) -> tuple[float, float]:
+        return left + (right - left) * (k - 1) / max(longest - 1, 1), bottom - (bottom - top) * max(value, 0.0)
+
+    for tenth in range(0, 11, 2):
+        _, y = place(1, tenth / 10)
+        picture.line(left, y, right, y, GRID)
+        picture.text(left - 8, y, f"{tenth / 10:g}", SOFT, "end")
+    for k in (1, 10, 20, 30, 40, 50):
+        if k <= longest:
+            picture.text(place(k, 0)[0], bottom + 16, str(k), SOFT, "middle")
+    for i, exhibit in enumerate(exhibits):
+        color = COLORS[i % len(COLORS)]
+        for values, width in ((exhibit.ceiling, 0.8), (exhibit.cosines, 2.5)):
+            means = np.cumsum(values) / np.arange(1, len(values) + 1)
+            for (k, a), (_, b) in pairwise(enumerate(means, start=1)):
+                picture.line(*place(k, float(a)), *place(k + 1, float(b)), color, width)
+        for k, value in zip((10, 20, 50), (exhibit.paper or ())[:3], strict=False):
+            picture.dot(*place(k, value), 4.5, color)
+        y = top + 10 + 20 * i
+        picture.line(right + 24, y, right + 48, y, color, 3)
+        picture.text(right + 56, y, exhibit.name, INK, size=12)
+    return picture
+
+
+def _checks(rows: Sequence[Row]) -> Picture:
+    """A line for each check: what was found against what is asked."""
+    lines: list[tuple[Row, Check | None]] = [(row, check) for row in rows for check in (row.checks or (None,))]
+    step = 19
+    picture = Picture(WIDTH, 56 + step * len(lines) + 16)
+    picture.text(20, 18, "Every check: the found number, and the limit it is held against", INK, size=16)
+    for i, (row, check) in enumerate(lines):
+        y = 50 + step * i
+        label = row.run if i == 0 or lines[i - 1][0] is not row else ""
+        if label:
+            picture.line(20, y - step / 2, WIDTH - 20, y - step / 2, GRID)
+        picture.text(20, y, label, INK, size=12)
+        if check is None:
+            picture.text(190, y, f"{row.verdict}: {(row.problem or row.what)[:120]}", BAD if row.verdict == "FAIL" else SOFT, size=12)
+            continue
+        color = GOOD if check.passed else BAD
+        picture.text(190, y, check.what, INK, size=12)
+        picture.text(700, y, number(check.value), color, "end", size=12)
+        picture.text(740, y, check.wanted.removeprefix(check.what).strip(), SOFT, size=12)
+        picture.dot(830, y, 4, color)
+        picture.text(845, y, "holds" if check.passed else "falls short", color, size=12)
+    return picture
