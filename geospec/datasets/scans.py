@@ -25,6 +25,7 @@ _BATCHES = 100  # of candidates before a scan that finds nothing gives up
 _CELLS_A_FACE = 2.0  # of the grid in the image plane
 _SLACK, _SLACK_32 = 1e-9, 1e-5  # by which a face must be nearer than a point to hide it, for float64 and float32
 _WAVES = 6
+_FIELD = 0x6669656C64  # keeps the field apart from the points drawn with the same seed
 
 Acceptance = Callable[[SurfaceSample, Tensor], Tensor]
 
@@ -51,7 +52,7 @@ def density_field(mesh: Mesh, ratio: float, seed: int = 0) -> Tensor:
     used = torch.unique(mesh.faces.cpu())
     if len(used) == 0:
         raise ShapeError(problem("mesh", "a surface with area", "no faces"))
-    generator = _generator(seed)
+    generator = _generator(seed ^ _FIELD)
     size = float((points[used] - points[used].mean(dim=0)).norm(dim=1).max()) or 1.0
     direction = torch.nn.functional.normalize(torch.randn(3, _WAVES, generator=generator, dtype=torch.float64), dim=0)
     wave, phase = torch.rand(2, _WAVES, generator=generator, dtype=torch.float64)
@@ -134,6 +135,7 @@ def _drawn_viewpoints(mesh: Mesh, views: int, generator: torch.Generator) -> Ten
 
 
 def _with_density(mesh: Mesh, n: int, density: Tensor, generator: torch.Generator) -> SurfaceSample:
+    density = density.to(mesh.vertices.device)
     highest = density.max()
     return _accepted(mesh, n, lambda sample, _: sample.interpolate(density) / highest, generator)
 
@@ -178,10 +180,11 @@ def _share_of(mesh: Mesh, eyes: Tensor, density: str | Tensor) -> Callable[[Surf
     if isinstance(density, Tensor):
         if density.shape != (mesh.n_points,) or not bool((density > 0).all()) or not bool(density.isfinite().all()):
             raise ArgumentError(problem("density", f"{mesh.n_points} positive numbers, one a vertex", tuple(density.shape)))
-        highest = density.max()
+        values = density.to(mesh.vertices.device)
+        highest = values.max()
 
         def given(sample: SurfaceSample, points: Tensor) -> tuple[Tensor, Callable]:
-            return (sample.interpolate(density) / highest).cpu().double().expand(len(eyes), -1), _most
+            return (sample.interpolate(values) / highest).cpu().double().expand(len(eyes), -1), _most
 
         return given
     if density == "uniform":
@@ -247,14 +250,17 @@ def _least_distance(mesh: Mesh, eye: Tensor) -> float:
     corners = mesh.vertices.detach().cpu().double()
     middle = corners.mean(dim=0)
     ball = (eye - middle).norm() - (corners - middle).norm(dim=1).max()
-    ends = corners[mesh.edges.cpu()]
-    return float(torch.maximum(ball, (corners - eye).norm(dim=1).min() - (ends[:, 0] - ends[:, 1]).norm(dim=1).max()))
+    sides = corners[mesh.faces.cpu()]
+    longest = (sides - sides.roll(1, dims=1)).norm(dim=2).max()
+    return float(torch.maximum(ball, (corners - eye).norm(dim=1).min() - longest))
 
 
 class _Sight:
     """A mesh as a viewpoint sees it: its faces in the image plane, listed in the cells of a grid."""
 
     def __init__(self, mesh: Mesh, eye: Tensor, slack: float) -> None:
+        if len(mesh.faces) == 0:
+            raise ShapeError(problem("mesh", "a surface with area", "no faces"))
         corners = mesh.vertices.detach().cpu().double()
         middle = corners.mean(dim=0)
         if not (eye - middle).norm() > (corners - middle).norm(dim=1).max():

@@ -97,7 +97,7 @@ def test_a_rolled_sheet_is_not_stretched():
     assert np.ptp(both, axis=0).min() > 0.1  # and it is bent
 
 
-@pytest.mark.parametrize("seed", [0, 1, 7])
+@pytest.mark.parametrize("seed", [3, 20, 21])  # the thickness is bound by a bend, by both, by another strand
 def test_a_tube_keeps_clear_of_itself(seed):
     """Seen from just outside, every part of the surface turns once around an inside point: winding numbers are 0 and 1."""
     vertices, faces = tori.tube(np.random.default_rng(seed), 1200)

@@ -161,3 +161,5 @@ def test_a_mesh_without_area():
         varying_density(flat, 5)
     with pytest.raises(ShapeError, match="a surface with area"):
         varying_density(Mesh(torch.rand(3, 3), torch.zeros(0, 3, dtype=torch.int64)), 5)
+    with pytest.raises(ShapeError, match="a surface with area"):
+        partial_scan(Mesh(torch.rand(3, 3), torch.zeros(0, 3, dtype=torch.int64)), 5)
