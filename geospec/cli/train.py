@@ -93,6 +93,7 @@ def eigenbasis(
         device=device,
         seed=seed,
     )
+    speaks = training.leads()
     voice = Voice(as_json=json, quiet=quiet or not speaks)
     voice.say("training", f"{steps:,} steps of {batch} clouds of {points:,} points, {modes} modes, on {device}")
     voice.say("folder", run)
