@@ -4,31 +4,53 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import one_of
 from ..writing import write_npz
 from . import options
-from .output import Progress, Voice, check_output, checked_device, described, print_json
+from .output import Progress, Voice, check_output, checked_device, described, print_json, refuse_given
 
 if TYPE_CHECKING:
-    from ..bases import LaplaceBasis
+    from ..bases import LaplaceBasis, LearnedEigenbasis
     from ..shapes import Mesh, PointCloud, VertexMap
+    from ..viz import Beside
 
+    Shape = Mesh | PointCloud
+
+#: Kinds that take the points alone. ``learned`` trains on them, ``network`` was trained before.
+OF_POINTS = ("learned", "network")
+LEARNING = "Learning (--kind learned)"
+#: What --probes can name.
+PROBES = {"heat": "HeatProbes", "free-field": "FreeFieldProbes", "matern": "MaternProbes"}
+ENCODERS = ("mlp", "transformer", "latent")
 EXAMPLES = options.examples(
     "geospec basis bunny.obj -k 100 -o basis.npz --image modes.png",
     "geospec basis scan.ply --report basis.html",
     "geospec basis sheet.off --boundary dirichlet --json",
     "geospec basis scan.ply -k 500 --tolerance 1e-10 --cache -o basis.safetensors",
     "geospec basis scan.ply --solver chebyshev --device cuda",
+    "geospec basis scan.ply --kind learned --report learned.html",
 )
 
 
 def run(
+    context: typer.Context,
     file: options.ShapeFile,
     k: Annotated[int, typer.Option("-k", "--k", min=1, rich_help_panel=options.METHOD, help="Number of modes.")] = 50,
-    kind: options.Kind = "robust",
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--laplacian",
+            "--kind",
+            metavar="robust|cotangent|delaunay|graph|anisotropic|learned|network",
+            rich_help_panel=options.METHOD,
+            help="The Laplacian: robust takes any mesh or cloud, graph too, the others sound meshes only. Or of the points alone, without "
+            "a Laplacian: learned trains on them, network was trained before.",
+        ),
+    ] = "robust",
     boundary: options.Boundary = "neumann",
     solver: Annotated[
         str,
@@ -42,6 +64,23 @@ def run(
     tolerance: Annotated[
         float, typer.Option("--tolerance", rich_help_panel=options.METHOD, help="Largest relative residual of a mode that is accepted.")
     ] = 1e-8,
+    encoder: Annotated[
+        str,
+        typer.Option("--encoder", metavar="mlp|transformer|latent", rich_help_panel=LEARNING, help="What makes functions of the points."),
+    ] = "mlp",
+    probes: Annotated[
+        str,
+        typer.Option(
+            "--probes",
+            metavar="heat|free-field|matern",
+            rich_help_panel=LEARNING,
+            help="The random fields that choose the operator; all three: the Laplacian.",
+        ),
+    ] = "heat",
+    max_steps: Annotated[
+        int, typer.Option("--max-steps", min=1, rich_help_panel=LEARNING, help="Most training steps; it stops before where all is learned.")
+    ] = 400,
+    seed: Annotated[int, typer.Option("--seed", rich_help_panel=LEARNING, help="Of everything random.")] = 0,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", rich_help_panel=options.OUTPUT, show_default=False, help="Arrays: .npz or .safetensors."),
@@ -61,12 +100,13 @@ def run(
     """Compute the first k eigenfunctions of a shape's Laplacian: its Fourier basis.
 
     The arrays are modes (n, k), eigenvalues (k,) and measure (n,), in the file's own vertex order: modes are
-    orthonormal, modes.T @ (measure * modes) = 1, and eigenvalues ascend from 0.
+    orthonormal, modes.T @ (measure * modes) = 1, and eigenvalues ascend from 0. Learned bases have a measure that sums to 1.
     """
     check_output("--output", output, (".npz", ".safetensors"), [file])
     check_output("--image", image, (".png",), [file])
     check_output("--report", report, (".html",), [file])
     place = checked_device(device)
+    _check_kind(context, kind, encoder, probes)
     import geospec
 
     voice = Voice(as_json=json, quiet=quiet)
@@ -74,29 +114,32 @@ def run(
     voice.say("shape", described(file, shape))
     start = time.perf_counter()
     with voice.progress() as progress:
-        progress("eigenfunctions", 0, 0)
-        basis = geospec.LaplaceBasis.fit(
-            shape,
-            k,
-            kind=kind,
-            boundary=boundary,
-            solver=solver,
-            tolerance=tolerance,
-            cache=cache or None,
-            progress=lambda _, done, total: progress("eigenfunctions", done, total),
-        )
+        if kind in OF_POINTS:
+            progress("neighbours", 0, 0)
+            basis = _of_points(shape, k, kind, encoder, probes, max_steps, seed, progress)
+        else:
+            progress("eigenfunctions", 0, 0)
+            basis = geospec.LaplaceBasis.fit(
+                shape,
+                k,
+                kind=kind,
+                boundary=boundary,
+                solver=solver,
+                tolerance=tolerance,
+                cache=cache or None,
+                progress=lambda _, done, total: progress("eigenfunctions", done, total),
+            )
         seconds = time.perf_counter() - start
-        _write(file, shape, basis, output, image, report, progress)
+        beside = _beside(shape, basis, progress) if kind in OF_POINTS and (image or report) else None
+        _write(file, shape, basis, beside, output, image, report, progress)
+    told = _tell_points(voice, basis, kind, seconds) if kind in OF_POINTS else _tell_laplace(voice, basis, kind, boundary, seconds)
     values = basis.eigenvalues.tolist()
     shown = [f"{0 if abs(value) < 1e-9 * values[-1] else value:.4g}" for value in values]
-    assert basis.residuals is not None  # a fitted basis has them
-    worst, counted = float(basis.residuals.max()), basis.options["counted"]
-    voice.say("basis", f"{basis.k} modes, {kind} Laplacian, {boundary} boundary, {seconds:.2f} s")
-    voice.say("solver", f"{basis.options['solver']}, {'none missed' if counted else 'not counted'}")
-    voice.say("residual", f"{worst:.1e} at most")
-    voice.say("components", basis.options["components"])
-    voice.say("area", f"{float(basis.measure.sum()):.6g}")
     voice.say("eigenvalues", ", ".join(shown if basis.k <= 7 else [*shown[:6], "...", shown[-1]]))
+    if beside is not None:
+        count = min(20, len(beside.cosines))
+        voice.say("beside", f"the robust Laplacian's modes: mean |cos| {beside.cosines[:count].mean():.3f} of the first {count}")
+        told["beside"] = beside.numbers()
     voice.wrote(output, image, report)
     if json:
         print_json(
@@ -105,9 +148,8 @@ def run(
                 "n": basis.n,
                 "k": basis.k,
                 **basis.options,
-                "area": float(basis.measure.sum()),
                 "eigenvalues": values,
-                "worst_residual": worst,
+                **told,
                 "seconds": seconds,
                 "output": output,
                 "image": image,
@@ -116,10 +158,74 @@ def run(
         )
 
 
+def _check_kind(context: typer.Context, kind: str, encoder: str, probes: str) -> None:
+    """Refuse what does not fit the kind, before anything is read."""
+    what = f"--kind {kind}"
+    if kind in OF_POINTS:
+        refuse_given(context, what, boundary="--boundary", solver="--solver", tolerance="--tolerance", cache="--cache")
+    if kind != "learned":
+        refuse_given(context, what, encoder="--encoder", probes="--probes", max_steps="--max-steps", seed="--seed")
+    one_of("--encoder", encoder, ENCODERS)
+    one_of("--probes", probes, tuple(PROBES))
+
+
+def _of_points(
+    shape: Shape, k: int, kind: str, encoder: str, probes: str, max_steps: int, seed: int, progress: Progress
+) -> LearnedEigenbasis:
+    import geospec
+
+    if kind == "network":
+        return geospec.EigenbasisNetwork.pretrained().to(shape.points.device)(shape.points, k)
+    family = getattr(geospec.probes, PROBES[probes])()
+    return geospec.LearnedEigenbasis.fit(shape.points, k, probes=family, encoder=encoder, max_steps=max_steps, seed=seed, progress=progress)
+
+
+def _beside(shape: Shape, basis: LearnedEigenbasis, progress: Progress) -> Beside:
+    """The Laplace basis of the mesh, or of the cloud, to look at next to the learned one."""
+    import geospec
+    from geospec import viz
+
+    progress("Laplace basis beside it", 0, 0)
+    return viz.Beside(basis, geospec.LaplaceBasis.fit(shape, basis.k), ("learned", "Laplace"))
+
+
+def _tell_laplace(voice: Voice, basis: LaplaceBasis, kind: str, boundary: str, seconds: float) -> dict[str, Any]:
+    assert basis.residuals is not None  # a fitted basis has them
+    worst, counted, area = float(basis.residuals.max()), basis.options["counted"], float(basis.measure.sum())
+    voice.say("basis", f"{basis.k} modes, {kind} Laplacian, {boundary} boundary, {seconds:.2f} s")
+    voice.say("solver", f"{basis.options['solver']}, {'none missed' if counted else 'not counted'}")
+    voice.say("residual", f"{worst:.1e} at most")
+    voice.say("components", basis.options["components"])
+    voice.say("area", f"{area:.6g}")
+    return {"area": area, "worst_residual": worst}
+
+
+def _tell_points(voice: Voice, basis: LearnedEigenbasis, kind: str, seconds: float) -> dict[str, Any]:
+    how = basis.options["encoder"]["name"] if kind == "learned" else "weights that ship"
+    voice.say("basis", f"{basis.k} modes of the points alone, {kind} ({how}), {seconds:.2f} s")
+    if basis.optimality_ratio is not None:
+        reached = "all learned" if basis.options["reached"] else "stopped by --max-steps"
+        voice.say(
+            "ratio", f"{basis.optimality_ratio:.4f} of the least loss (1 is the best basis), {basis.options['steps']} steps, {reached}"
+        )
+    assert basis.eigenvalues is not None
+    assert basis.eigenvalue_errors is not None  # the refinement gives them
+    relative = (basis.eigenvalue_errors / basis.eigenvalues.clamp_min(1e-300))[1:]
+    typical, worst = (float(x) for x in (relative.median(), relative.max())) if len(relative) else (0.0, 0.0)
+    voice.say("error", f"of eigenvalues, estimated: {100 * typical:.2g} % in the middle, {100 * worst:.2g} % at most")
+    voice.say("components", basis.options["components"])
+    return {
+        "optimality_ratio": basis.optimality_ratio,
+        "eigenvalue_errors": basis.eigenvalue_errors.tolist(),
+        "relative_error": {"median": typical, "most": worst},
+    }
+
+
 def _write(
     file: Path,
-    shape: Mesh | PointCloud,
-    basis: LaplaceBasis,
+    shape: Shape,
+    basis: LaplaceBasis | LearnedEigenbasis,
+    beside: Beside | None,
     output: Path | None,
     image: Path | None,
     report: Path | None,
@@ -136,13 +242,16 @@ def _write(
             stored.save(output)
     if image is not None:
         progress("image", 0, 0)
-        viz.mode_sheet(shape, basis, image)
+        if beside is None:
+            viz.mode_sheet(shape, basis, image)
+        else:
+            viz.mode_pairs_sheet(shape, beside, image)
     if report is not None:
         progress("report", 0, 0)
-        viz.basis_report(shape, basis, report, name=file.name)
+        viz.basis_report(shape, basis, report, name=file.name, beside=beside)
 
 
-def in_file_order(basis: LaplaceBasis, vertex_map: VertexMap) -> LaplaceBasis:
+def in_file_order(basis: LaplaceBasis | LearnedEigenbasis, vertex_map: VertexMap) -> LaplaceBasis | LearnedEigenbasis:
     """The basis of a repaired shape on the ``n_file`` vertices of its file, orthonormal there too.
 
     A vertex that the repair dropped has measure 0 and modes 0; vertices that it merged share the modes
@@ -154,4 +263,7 @@ def in_file_order(basis: LaplaceBasis, vertex_map: VertexMap) -> LaplaceBasis:
     there = vertex_map.from_file.clamp(min=0)
     sharing = basis.measure.new_zeros(basis.n).index_add(0, there, kept)
     modes, measure = basis.modes[there] * kept[:, None], (basis.measure / sharing)[there] * kept
-    return geospec.LaplaceBasis(modes, measure, basis.eigenvalues, basis.options, residuals=basis.residuals)
+    if isinstance(basis, geospec.LaplaceBasis):
+        return geospec.LaplaceBasis(modes, measure, basis.eigenvalues, basis.options, residuals=basis.residuals)
+    errors, reader = basis.eigenvalue_errors, basis.reader
+    return geospec.LearnedEigenbasis(modes, measure, basis.eigenvalues, basis.options, eigenvalue_errors=errors, reader=reader)

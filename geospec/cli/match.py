@@ -10,7 +10,7 @@ import typer
 
 from . import options
 from .correspondence import read_landmarks, read_truth
-from .output import Progress, Voice, check_output, checked_device, described, print_json
+from .output import Progress, Voice, check_output, checked_device, described, print_json, refuse_given
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 EXAMPLES = options.examples(
     "geospec match cat.off lion.off -o match.npz --report match.html",
     "geospec match scan.ply template.obj -o match.npz --landmarks pairs.txt",
+    "geospec match scan-a.ply scan-b.ply -o match.npz --basis learned",
     "geospec match a.obj b.obj -o match.npz --truth b_to_a.txt --json > result.json",
 )
 
 
 def run(
+    context: typer.Context,
     source: Annotated[
         Path, typer.Argument(metavar="SOURCE", show_default=False, help="Shape that gives: ply obj off stl glb pcd xyz npz.")
     ],
@@ -38,7 +40,27 @@ def run(
         typer.Option("--image", rich_help_panel=options.OUTPUT, show_default=False, help="Both shapes in matching colours, .png."),
     ] = None,
     json: options.Json = False,
-    k: Annotated[int, typer.Option("-k", "--k", min=3, rich_help_panel=options.METHOD, help="Modes of the final functional map.")] = 100,
+    k: Annotated[
+        int | None,
+        typer.Option(
+            "-k",
+            "--k",
+            min=3,
+            rich_help_panel=options.METHOD,
+            show_default="100, of the points alone 60",
+            help="Modes of the final functional map.",
+        ),
+    ] = None,
+    basis: Annotated[
+        str,
+        typer.Option(
+            "--basis",
+            metavar="laplace|learned|network",
+            rich_help_panel=options.METHOD,
+            help="laplace: eigenbases of a Laplacian. learned: bases trained on the points alone, for clouds of any density; faces are "
+            "not looked at. network: the same in one pass, by the weights that ship.",
+        ),
+    ] = "laplace",
     laplacian: options.Kind = "robust",
     landmarks: Annotated[
         Path | None,
@@ -76,6 +98,8 @@ def run(
     check_output("--report", report, (".html",), inputs)
     check_output("--image", image, (".png",), inputs)
     place = checked_device(device)
+    if basis != "laplace":
+        refuse_given(context, f"--basis {basis}", laplacian="--laplacian", cache="--cache")
     import geospec
 
     voice = Voice(as_json=json, quiet=quiet)
@@ -88,7 +112,9 @@ def run(
         voice.say("note", "nothing will be written: -o match.npz keeps the maps, --report match.html shows them", "yellow")
     start = time.perf_counter()
     with voice.progress() as progress:
-        found = geospec.match(*shapes, k=k, laplacian=laplacian, landmarks=pairs, cache=cache or None, device=place, progress=progress)
+        found = geospec.match(
+            *shapes, basis=basis, k=k, laplacian=laplacian, landmarks=pairs, cache=cache or None, device=place, progress=progress
+        )
         seconds = time.perf_counter() - start
         errors = _errors(found, true_map)
         _write(found, errors, (source.name, target.name), output, report, image, progress)

@@ -14,6 +14,7 @@ from ..errors import ArgumentError, problem
 
 if TYPE_CHECKING:
     import torch
+    import typer
     from rich.console import Console
 
     from ..shapes import Mesh, PointCloud
@@ -61,6 +62,14 @@ def check_folder(option: str, path: Path) -> None:
         tempfile.TemporaryFile(dir=inside).close()
     except OSError as cause:
         raise type(cause)(f"cannot write {path}: {cause.strerror}") from cause
+
+
+def refuse_given(context: typer.Context, what: str, **options: str) -> None:
+    """Refuse options that were given though they mean nothing to ``what``; by the parameters' names, what the user calls them."""
+    for name, option in options.items():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise ArgumentError(problem(option, f"nothing with {what}", repr(context.params[name]), "leave the option away"))
 
 
 def checked_device(name: str) -> torch.device:

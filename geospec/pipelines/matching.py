@@ -1,29 +1,26 @@
-"""Two shapes in, a dense correspondence out: Laplacians, eigenbases, descriptors, a first map, refinement."""
+"""Two shapes in, a dense correspondence out: operators, eigenbases, descriptors, a first map, refinement."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .. import maps
-from ..bases import LaplaceBasis
+from ..bases import SampledBasis
 from ..descriptors import PAIRED_KINDS, paired_signatures
 from ..errors import ArgumentError, ShapeError, one_of, problem
-from ..laplacians import KINDS, Laplacian
-from ..laplacians import laplacian as make_laplacian
+from ..laplacians import Laplacian
+from ..maps.conversion import area_ratio
 from ..shapes import Mesh, PointCloud
 from .in_use import InUse, to_given
 from .result import Match
-
-Shape = Mesh | PointCloud
-Progress = Callable[[str, int, int], None]
+from .spectra import Progress, Shape, Spectra, at_unit_area, described, oriented_triangles, spectra_of, weyl_area, with_area
 
 #: Modes of the first map.
 K_FIRST = 40
@@ -37,7 +34,8 @@ def match(
     source: Shape,
     target: Shape,
     *,
-    k: int = 100,
+    basis: str | tuple[SampledBasis, SampledBasis] = "laplace",
+    k: int | None = None,
     laplacian: str = "robust",
     descriptors: str | tuple[Tensor, Tensor] = "wks",
     landmarks: Tensor | None = None,
@@ -54,16 +52,21 @@ def match(
     ----------
     source, target : meshes or point clouds, in any units and poses, each in one piece. Vertices that no face uses take
         the image of the nearest vertex in use, with confidence 0.
-    k : modes of the final functional map, at least 3, at most the points of either shape. From 20 on the first map is the
-        best of many hypotheses; below, there is only the least-squares map of the descriptors.
-    laplacian : construction of the Laplacian, see :func:`geospec.laplacian`.
+    basis : ``"laplace"``, eigenbases of a Laplacian; ``"learned"``, of the points alone by :meth:`geospec.LearnedEigenbasis.fit`: no
+        mesh, any density, and faces, where a shape has them, are not looked at; ``"network"``, the same by
+        :class:`geospec.EigenbasisNetwork` without training; or a pair of bases with eigenvalues, one on each shape's points.
+    k : modes of the final functional map, at least 3, at most the points of either shape; ``None`` is 100 for ``"laplace"``, 60 for
+        ``"learned"`` and ``"network"``, all that both bases of a pair have. From 20 on the first map is the best of many
+        hypotheses; below, there is only the least-squares map of the descriptors.
+    laplacian : construction of the Laplacian, see :func:`geospec.laplacian`; of no account to ``"learned"`` and ``"network"``.
     descriptors : ``"wks"``, ``"hks"``, or the caller's own functions ``((n_s, q), (n_t, q))`` that correspond column by column.
     landmarks : (m, 2) int64 pairs (source vertex, target vertex) that are known to correspond, or ``None``. They add descriptors
         and choose among the hypotheses; the result need not pass through them exactly.
     step : modes added at each step of ZoomOut, or ``"auto"``, see :func:`geospec.maps.zoomout`.
-    cache : keep eigenbases on disk, see :meth:`geospec.LaplaceBasis.fit`.
+    cache : keep the eigenbases of ``"laplace"`` on disk, see :meth:`geospec.LaplaceBasis.fit`.
     device : where maps are solved and refined; default the source's. Laplacians and eigenbases are computed on the CPU.
-    progress : called as ``progress(stage, done, total)`` before each stage and once at the end.
+    progress : called as ``progress(stage, done, total)`` before each stage and once at the end; while a basis is learned also with its
+        training steps.
 
     Returns
     -------
@@ -76,22 +79,26 @@ def match(
     Cost at 5k vertices, k = 100: about 2 s on two cores; at 50k: a minute and less than 3 GB.
     Source: Ovsjanikov et al. 2012; Melzi et al. 2019; Ren et al. 2018 and 2020.
     """
-    _check(source, target, k, laplacian, descriptors)
-    k = int(k)  # NumPy's integers are taken too, but are no JSON
-    used = [InUse.of(shape.to("cpu")) for shape in (source, target)]
+    spectra = spectra_of(basis, laplacian, cache)
+    k = _check(source, target, k, spectra, descriptors)
+    used = [InUse.of(spectra.seen(shape.to("cpu"))) for shape in (source, target)]
     pairs = None if landmarks is None else _in_use_landmarks(landmarks, source, target, used)
     place = source.points.device if device is None else torch.device(device)
     watch = _Watch(progress)
 
     with watch("Laplacians"):
-        operators = [make_laplacian(part.shape, laplacian) for part in used]
+        operators = [spectra.operator(part.shape) for part in used]
         for name, operator in zip(("source", "target"), operators, strict=True):
             _refuse_pieces(name, operator, k)
-        used = [part.measured_by(operator) for part, operator in zip(used, operators, strict=True)]
     with watch("eigenbases"):
-        bases = [LaplaceBasis.fit(operator, k, cache=cache) for operator in operators]
+        bases = [
+            spectra.basis(side, part, operator, k, progress) for side, (part, operator) in enumerate(zip(used, operators, strict=True))
+        ]
         # Maps are made at unit area, where the eigenvalues of two shapes mean the same.
-        unit = [basis.scaled(basis.measure.sum() ** -0.5).to(place) for basis in bases]
+        areas = [basis.measure.sum() if spectra.same_area else weyl_area(basis.eigenvalues) for basis in bases]
+        unit = [at_unit_area(basis, area).to(place) for basis, area in zip(bases, areas, strict=True)]
+        operators = [with_area(operator, float(area)) for operator, area in zip(operators, areas, strict=True)]
+        used = [part.measured_by(operator) for part, operator in zip(used, operators, strict=True)]
     with watch("descriptors"):
         functions = _functions(unit, used, descriptors, pairs)
     with watch("first map"):
@@ -101,13 +108,13 @@ def match(
         refined = maps.bijective_zoomout(first, unit[0], unit[1], k_final=k, step=step, subsample=samples)
     with watch("evaluation"):
         to_source, to_target = refined.target_to_source.cpu(), refined.source_to_target.cpu()
-        functional_map = maps.point_to_functional(to_source, bases[0].cpu(), bases[1].cpu())
+        functional_map = maps.point_to_functional(to_source, *bases)
         confidence = maps.round_trip_confidence(to_source, to_target, used[1].shape)
-        numbers = {"mean_confidence": float(confidence.mean()), **_numbers(to_source, used, operators, unit, functional_map)}
+        numbers = {"mean_confidence": float(confidence.mean()), **_numbers(to_source, used, operators[1], bases, unit, functional_map)}
 
-    given = "the caller's" if isinstance(descriptors, tuple) else descriptors
-    options = {"k": k, "laplacian": laplacian, "descriptors": given, "step": step}
-    options["landmarks"] = 0 if landmarks is None else len(landmarks)
+    options = {**spectra.options(), "k": k, "step": step, "landmarks": 0 if landmarks is None else len(landmarks)}
+    options["descriptors"] = "the caller's" if isinstance(descriptors, tuple) else descriptors
+    told = {name: described(basis, float(area)) for name, basis, area in zip(("source", "target"), bases, areas, strict=True)}
     return Match(
         source,
         target,
@@ -115,7 +122,16 @@ def match(
         source_to_target=to_given(to_target, used[0], used[1]),
         functional_map=functional_map,
         confidence=torch.where(used[1].dropped, 0, confidence[used[1].nearest]),
-        record={"options": options, "numbers": numbers, "first_map": evidence, "seconds": watch.finish(), "device": str(place)},
+        source_basis=bases[0],
+        target_basis=bases[1],
+        record={
+            "options": options,
+            "numbers": numbers,
+            "first_map": evidence,
+            "bases": told,
+            "seconds": watch.finish(),
+            "device": str(place),
+        },
     )
 
 
@@ -140,9 +156,8 @@ class _Watch:
         return {**self.seconds, "total": round(sum(self.seconds.values()), 4)}
 
 
-def _check(source: Shape, target: Shape, k: int, laplacian: str, descriptors: object) -> None:
-    if not isinstance(k, Integral) or isinstance(k, bool) or k < 3:
-        raise ArgumentError(problem("k", "an integer of at least 3", repr(k)))
+def _check(source: Shape, target: Shape, k: int | None, spectra: Spectra, descriptors: object) -> int:
+    """The number of modes, once all arguments make sense."""
     for name, shape in (("source", source), ("target", target)):
         if not isinstance(shape, Mesh | PointCloud):
             raise ArgumentError(problem(name, "a Mesh or a PointCloud", type(shape).__name__, "read files with geospec.load"))
@@ -150,14 +165,16 @@ def _check(source: Shape, target: Shape, k: int, laplacian: str, descriptors: ob
             raise ShapeError(problem(name, "a shape with points and, for a mesh, faces", repr(shape)))
         if isinstance(shape, Mesh) and not float(shape.area.detach()) > 0:
             raise ShapeError(problem(name, "a surface", "a mesh without area"))
+    k = spectra.check(source, target, k)
+    for name, shape in (("source", source), ("target", target)):
         if k > shape.n_points:
             raise ArgumentError(problem("k", f"at most the {shape.n_points} points of the {name}", k, "ask for fewer modes"))
     if source.points.dtype != target.points.dtype:
         hint = "give both one float type with .to(dtype=...)"
         raise ArgumentError(problem("target", f"the source's float type, {source.points.dtype}", target.points.dtype, hint))
-    one_of("laplacian", laplacian, KINDS)
     if not isinstance(descriptors, tuple):
         one_of("descriptors", descriptors, PAIRED_KINDS)
+    return k
 
 
 def _in_use_landmarks(landmarks: Tensor, source: Shape, target: Shape, used: list[InUse]) -> Tensor:
@@ -183,7 +200,7 @@ def _refuse_pieces(name: str, operator: Laplacian, k: int) -> None:
 
 
 def _functions(
-    unit: list[LaplaceBasis], used: list[InUse], wanted: str | tuple[Tensor, Tensor], pairs: Tensor | None
+    unit: list[SampledBasis], used: list[InUse], wanted: str | tuple[Tensor, Tensor], pairs: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Functions that should correspond, ``((n_s, q), (n_t, q))``, on the parts in use."""
     if isinstance(wanted, str):
@@ -196,7 +213,7 @@ def _functions(
 
 
 def _first_map(
-    unit: list[LaplaceBasis], used: list[InUse], functions: tuple[Tensor, Tensor], pairs: Tensor | None
+    unit: list[SampledBasis], used: list[InUse], functions: tuple[Tensor, Tensor], pairs: Tensor | None
 ) -> tuple[Tensor, dict[str, Any]]:
     """The best of several rough maps, by its score or by the landmarks, and what speaks for it; of few modes, the least-squares map."""
     source, target = unit
@@ -204,7 +221,7 @@ def _first_map(
         a, b = source.analyze(functions[0]), target.analyze(functions[1])
         solved = maps.solve_functional_map(a, b, source_eigenvalues=source.eigenvalues, target_eigenvalues=target.eigenvalues)
         return solved, {"method": "least squares"}
-    faces = [part.shape.faces.to(source.modes.device) if isinstance(part.shape, Mesh) else None for part in used]
+    faces = [oriented_triangles(part.shape, source.modes.device) for part in used]
     k = min(source.k, K_FIRST)
     found = maps.map_hypotheses(source, target, *functions, source_faces=faces[0], target_faces=faces[1], k=k)
     best = found[0]
@@ -216,16 +233,21 @@ def _first_map(
 
 
 def _numbers(
-    to_source: Tensor, used: list[InUse], operators: list[Laplacian], unit: list[LaplaceBasis], functional_map: Tensor
+    to_source: Tensor,
+    used: list[InUse],
+    target_operator: Laplacian,
+    bases: list[SampledBasis],
+    unit: list[SampledBasis],
+    functional_map: Tensor,
 ) -> dict[str, float]:
     """What describes the map without the truth, as plain numbers."""
     source, target = (part.shape for part in used)
-    at_unit_area = functional_map * (operators[0].mass.sum() / operators[1].mass.sum()).sqrt()
+    at_unit_area = functional_map * area_ratio(*bases).sqrt()
     numbers = {
-        "coverage": maps.coverage(to_source, operators[0].mass),
-        "dirichlet_energy": maps.dirichlet_energy(to_source, source, operators[1]),
+        "coverage": maps.coverage(to_source, bases[0].measure),
+        "dirichlet_energy": maps.dirichlet_energy(to_source, source, target_operator),
         "orthogonality_residual": maps.orthogonality_residual(at_unit_area),
-        "commutativity_residual": maps.commutativity_residual(at_unit_area, unit[0].eigenvalues.cpu(), unit[1].eigenvalues.cpu()),
+        "commutativity_residual": maps.commutativity_residual(at_unit_area, *(basis.eigenvalues.cpu() for basis in unit)),
     }
     if isinstance(source, Mesh) and isinstance(target, Mesh):
         numbers["orientation_agreement"] = maps.orientation_agreement(to_source, source, target)

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..bases.base import SampledBasis
 from ..errors import ArgumentError, problem
 from ..shapes.cloud import PointCloud
 from ..shapes.mesh import Mesh
@@ -25,9 +26,12 @@ class Match:
     source, target : the shapes, as they were given.
     target_to_source : (n_t,) int64, the source vertex of every target vertex. It pulls functions back: see :meth:`transfer`.
     source_to_target : (n_s,) int64, the other point map.
-    functional_map : (k_t, k_s), carries coefficients of a function on the source to the target, in the bases that
-        ``LaplaceBasis.fit`` gives for the two shapes as they are: ``C = Phi_t^T M_t Phi_s[target_to_source]``.
+    functional_map : (k_t, k_s), carries coefficients of a function on the source to the target, in ``source_basis`` and
+        ``target_basis``, those that ``LaplaceBasis.fit`` gives for the two shapes as they are unless others were asked for:
+        ``C = Phi_t^T M_t Phi_s[target_to_source]``.
     confidence : (n_t,) in [0, 1], one where a walk to the source and back ends where it began.
+    source_basis, target_basis : what the functional map speaks of, on the vertices that faces use; not saved. ``None`` in a match
+        that was made by hand.
     record : what was done (options, sizes, seconds a stage, numbers that describe the map), as plain values.
     """
 
@@ -37,6 +41,8 @@ class Match:
     source_to_target: Tensor
     functional_map: Tensor
     confidence: Tensor
+    source_basis: SampledBasis | None = None
+    target_basis: SampledBasis | None = None
     record: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:

@@ -1,10 +1,22 @@
 """Pictures of shapes, modes and maps: PNG without a display, and reports that are one HTML file each."""
 
 from .basis_page import basis_report
+from .beside import Beside
 from .camera import View
 from .match_page import match_report
 from .render import render, write_png
 from .shape_page import shape_report
-from .sheets import match_image, mode_sheet
+from .sheets import match_image, mode_pairs_sheet, mode_sheet
 
-__all__ = ["View", "basis_report", "match_image", "match_report", "mode_sheet", "render", "shape_report", "write_png"]
+__all__ = [
+    "Beside",
+    "View",
+    "basis_report",
+    "match_image",
+    "match_report",
+    "mode_pairs_sheet",
+    "mode_sheet",
+    "render",
+    "shape_report",
+    "write_png",
+]

@@ -173,18 +173,29 @@ if (data.matrix) showMatrix(data.matrix);
 
 // ---- the modes of a basis --------------------------------------------------------------------------------------
 
-function showModes({ values, count, scales, eigenvalues, view, table }) {
-  const note = find("#look-note"), slider = find("#mode"), title = find("#mode-title"), all = array(values), n = all.length / count;
+function showModes(modes) {
+  const { count, eigenvalues, table, beside } = modes;
+  const note = find("#look-note"), slider = find("#mode"), title = find("#mode-title");
+  const paint = (basis, i, caption) => {
+    const all = array(basis.values), n = all.length / basis.count, reach = basis.scales[i];
+    const row = Float32Array.from(all.subarray(i * n, (i + 1) * n), (x) => (x * reach) / 32767);
+    const part = { kind: "scalar", values: row, limits: [-reach, reach], zeroLine: find("#zero-line").checked, caption };
+    viewers[basis.view].setLook({ ...part, table: array(table) });
+    showLegend(basis.view, { ...part, table });
+  };
+  const plain = (view) => { viewers[view].setLook({ kind: "plain" }); showLegend(view, { kind: "plain", caption: "no partner" }); };
   const draw = (i) => {
-    const reach = scales[i], row = Float32Array.from(all.subarray(i * n, (i + 1) * n), (x) => (x * reach) / 32767);
-    const part = { kind: "scalar", values: row, limits: [-reach, reach], zeroLine: find("#zero-line").checked };
-    viewers[view].setLook({ ...part, table: array(table) });
-    showLegend(view, { ...part, table });
-    title.textContent = `Mode ${i}` + (eigenvalues ? `, eigenvalue ${number(eigenvalues[i])}` : "");
+    paint(modes, i, beside ? `${beside.names[0]} mode ${i}` + told(eigenvalues, i) : "");
+    title.textContent = `Mode ${i}` + told(eigenvalues, i);
+    if (beside && i < beside.count) {
+      paint(beside, i, `${beside.names[1]} mode ${beside.partner[i]}` + told(beside.eigenvalues, i));
+      title.textContent += `, |cos| ${beside.cosines[i].toFixed(3)}`;
+    } else if (beside) plain(beside.view);
     note.textContent = "Blue is negative, orange positive; each mode has its own scale.";
     slider.value = i;
-    for (const dot of findAll("#spectrum [data-mode]")) dot.classList.toggle("current", Number(dot.dataset.mode) === i);
+    for (const dot of findAll("svg [data-mode]")) dot.classList.toggle("current", Number(dot.dataset.mode) === i);
   };
+  const told = (values, i) => (values ? `, eigenvalue ${number(values[i])}` : "");
   const look = () => find("input[name=look]:checked")?.value;
   const refresh = () => { if (look() === "modes") draw(Number(slider.value)); };
   const choose = (i) => { const box = find("input[name=look][value=modes]"); if (box) box.checked = true; draw(Math.min(count - 1, Math.max(0, i))); };
@@ -193,7 +204,7 @@ function showModes({ values, count, scales, eigenvalues, view, table }) {
   find("#mode-back").addEventListener("click", () => choose(Number(slider.value) - 1));
   find("#mode-next").addEventListener("click", () => choose(Number(slider.value) + 1));
   find("input[name=look][value=modes]").addEventListener("change", refresh);
-  find("#spectrum")?.addEventListener("click", (event) => { const dot = event.target.closest("[data-mode]"); if (dot && Number(dot.dataset.mode) < count) choose(Number(dot.dataset.mode)); });
+  for (const figure of findAll("#spectrum, #cosines")) figure.addEventListener("click", (event) => { const dot = event.target.closest("[data-mode]"); if (dot && Number(dot.dataset.mode) < count) choose(Number(dot.dataset.mode)); });
   choose(Math.min(1, count - 1));
 }
 if (data.modes) showModes(data.modes);

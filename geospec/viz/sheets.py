@@ -14,6 +14,7 @@ from ..bases.base import Basis
 from ..errors import ArgumentError, problem
 from ..shapes.cloud import PointCloud
 from ..shapes.mesh import Mesh
+from .beside import Beside
 from .camera import View, matching_turn
 from .colormaps import position_colors, table
 from .render import positions, render, save_image
@@ -97,6 +98,48 @@ def mode_sheet(
         panels.append(Panel(picture, f"mode {i}", note))
     about = f"{basis.k} modes on {basis.n:,} points; each picture has its own scale: blue negative, white zero, orange positive"
     return save_image(compose(panels, min(columns, len(panels)), f"First {len(panels)} modes", about), path)
+
+
+def mode_pairs_sheet(
+    shape: Mesh | PointCloud,
+    beside: Beside,
+    path: str | os.PathLike[str],
+    n: int = 8,
+    *,
+    columns: int = 4,
+    size: tuple[int, int] = (400, 320),
+    view: View | None = None,
+) -> Path:
+    """Write a PNG of the modes 1 to ``n`` of a basis, each above its partner in another basis of the same points.
+
+    Under each partner stands ``|cos|``, 1 where the two are one function. Both of a pair have one scale, white where they vanish.
+    Returns the path.
+    """
+    n = max(1, min(n, len(beside.partner) - 1))
+    chosen = np.arange(1, n + 1) if len(beside.partner) > 1 else np.arange(1)
+    ours, theirs = sampled_modes(shape, beside.basis, int(chosen[-1]) + 1), beside.modes
+    ours = ours * float(beside.basis.measure.sum()) ** 0.5
+    view = view or View.automatic(positions(shape))
+    columns = min(columns, n)
+    panels: list[Panel] = []
+    for start in range(0, n, columns):
+        rows: tuple[list[Panel], list[Panel]] = ([], [])
+        for i in chosen[start : start + columns]:
+            pair, j = (ours[:, i], theirs[:, i]), int(beside.partner[i])
+            reach = float(np.percentile(np.abs(np.concatenate(pair)), 99.5)) or 1.0
+            pictures = [render(shape, colors=f, colormap="diverging", limits=(-reach, reach), size=size, view=view) for f in pair]
+            values = [
+                "" if b.eigenvalues is None else f"eigenvalue {eigenvalue_text(b.eigenvalues, m)}"
+                for b, m in ((beside.basis, int(i)), (beside.other, j))
+            ]
+            rows[0].append(Panel(pictures[0], f"{beside.names[0]} {i}", values[0]))
+            rows[1].append(Panel(pictures[1], f"{beside.names[1]} {j}", f"|cos| {beside.cosines[i]:.3f}   {values[1]}"))
+        for row in rows:
+            blank = Panel(np.full((size[1], size[0], 3), 255, np.uint8), "")
+            panels += row + [blank] * (columns - len(row))
+    first, second = beside.names
+    about = f"{beside.basis.n:,} points, {beside.basis.k} modes; mean |cos| of the first {len(beside.cosines)}: {beside.cosines.mean():.3f}"
+    return save_image(compose(panels, columns, f"Modes, {first} above {second}", about), path)
 
 
 def sampled_modes(shape: Mesh | PointCloud, basis: Basis, n: int) -> NDArray[np.float64]:
