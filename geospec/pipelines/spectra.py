@@ -30,6 +30,8 @@ Progress = Callable[[str, int, int], None]
 MODES = {"laplace": 100, "learned": 60, "network": 60}
 #: Training steps of a basis that is learned in order to be matched: the refinement of the map forgives what more would mend.
 STEPS = 120
+#: Points that such a basis is trained on; all take part in its refinement.
+TRAINING_POINTS = 2000
 #: The kind of operators that come from a smoothing graph.
 SMOOTHING = "smoothing"
 #: Neighbours among which the triangles of a cloud are sought.
@@ -113,7 +115,7 @@ class PointSpectra(Spectra):
         points = part.shape.points.detach()
         if self.name == "network":
             return EigenbasisNetwork.pretrained()(points, k)
-        return LearnedEigenbasis.fit(points, k, max_steps=STEPS, progress=progress)
+        return LearnedEigenbasis.fit(points, k, max_steps=STEPS, training_points=max(TRAINING_POINTS, k), progress=progress)
 
 
 @dataclass(frozen=True)
