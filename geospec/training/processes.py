@@ -134,14 +134,14 @@ def _in_new_processes(
 
 def _listen(reader: Connection, members: list[Any], callbacks: dict[str, Any], asked: Callable[[], bool]) -> Any:
     """Answer what the processes send until all have ended; the first error is raised."""
-    result, open_ = None, True
-    while open_ or any(member.is_alive() for member in members):
-        wait([*([reader] if open_ else []), *(member.sentinel for member in members if member.is_alive())])
-        while open_ and reader.poll():
+    result, open_ = None, {reader, *(member.sentinel for member in members)}
+    while open_:  # never empty when waited for: an empty wait has no end
+        ready = set(wait(open_))  # what a process that has ended sent is in the pipe by now
+        while reader in open_ and reader.poll():
             try:
                 name, value = pickle.loads(reader.recv_bytes())
             except EOFError:  # all have ended
-                open_ = False
+                open_.remove(reader)
                 break
             if name == "error":
                 raise value
@@ -150,7 +150,11 @@ def _listen(reader: Connection, members: list[Any], callbacks: dict[str, Any], a
             else:
                 callbacks[name](*value)
         for number, member in enumerate(members):
-            if member.exitcode and not (open_ and reader.poll()):
+            if member.sentinel not in ready:
+                continue
+            open_.discard(member.sentinel)
+            member.join()
+            if member.exitcode:
                 if asked():
                     raise KeyboardInterrupt
                 code = member.exitcode
@@ -172,7 +176,8 @@ def _passed_on(members: list[Any]) -> Iterator[Callable[[], bool]]:
         came.append(number)
         if len(came) > 1 or members[0].pid is None:
             raise KeyboardInterrupt
-        os.kill(members[0].pid, signal.SIGTERM)
+        if members[0].exitcode is None:
+            os.kill(members[0].pid, signal.SIGTERM)
 
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

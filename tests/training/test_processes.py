@@ -1,6 +1,8 @@
 """Processes that train together: the same as one with the whole batch, and one end for all of them."""
 
+import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -10,8 +12,8 @@ import pytest
 import torch
 from training.toys import batches, fails_in_the_second, loss, options, toy, trained_together, weights
 
-from geospec import ArgumentError
-from geospec.training import launch, leads, read_record, train
+from geospec import ArgumentError, GeospecError
+from geospec.training import launch, leads, processes, read_record, train
 
 
 def test_two_processes_do_what_one_does_with_the_whole_batch(tmp_path):
@@ -36,6 +38,42 @@ def test_the_error_of_any_process_is_raised_here():
     with pytest.raises(ValueError, match="of the second process") as failure:
         launch(fails_in_the_second, processes=2, progress=None)
     assert "in process 1:\nTraceback" in failure.value.__notes__[0]
+
+
+class Ended:
+    """A process that is over, seen as one that was alive a moment ago."""
+
+    def __init__(self, exitcode):
+        self.sentinel, ours = multiprocessing.Pipe(duplex=False)
+        ours.close()
+        self.exitcode, self.seen = exitcode, iter([True, True])
+
+    def is_alive(self):
+        return next(self.seen, False)
+
+    def join(self):
+        pass
+
+
+def listen(exitcodes, messages=(), asked=False):
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    for message in messages:
+        writer.send_bytes(pickle.dumps(message))
+    writer.close()
+    return processes._listen(reader, [Ended(code) for code in exitcodes], {}, lambda: asked)
+
+
+def test_ends_in_any_order_are_heard():
+    """What was sent counts before how the process ended, and no end is waited for twice."""
+    assert listen([0], [("result", 7)]) == listen([0, 0], [("result", 7)]) == 7
+    with pytest.raises(ValueError, match="told"):
+        listen([0, 1], [("error", ValueError("told"))])
+    with pytest.raises(GeospecError, match="process 1 of 2: wanted its part of the training, got SIGKILL; .*memory"):
+        listen([0, -signal.SIGKILL])
+    with pytest.raises(GeospecError, match="process 0 of 2: wanted its part of the training, got exit code 3"):
+        listen([3, 0])
+    with pytest.raises(KeyboardInterrupt):
+        listen([-signal.SIGTERM, 0], asked=True)
 
 
 def test_one_request_stops_all_at_the_same_step(tmp_path):
