@@ -93,8 +93,16 @@ def sparse_entries() -> list[Entry]:
     return entries()
 
 
+def learned_entries() -> list[Entry]:
+    """Smoothing on graphs, the nested reconstruction loss, and thin QR."""
+    from .learned import entries
+
+    return entries()
+
+
 TABLES: dict[str, Callable[[], list[Entry]]] = {
     "cotangent": cotangent_entries,
+    "learned": learned_entries,
     "robust": robust_entries,
     "neighbours": neighbour_entries,
     "sparse": sparse_entries,

@@ -35,7 +35,17 @@ if TYPE_CHECKING:
         viz,
         weights,
     )
-    from .bases import Basis, DiffusionOperators, Eigenpairs, LaplaceBasis, LearnedEigenbasis, SampledBasis, diffusion_operators, eigenpairs
+    from .bases import (
+        Basis,
+        DiffusionOperators,
+        EigenbasisNetwork,
+        Eigenpairs,
+        LaplaceBasis,
+        LearnedEigenbasis,
+        SampledBasis,
+        diffusion_operators,
+        eigenpairs,
+    )
     from .errors import ArgumentError, ConvergenceError, FileFormatError, GeospecError, MissingDependencyError, ShapeError
     from .factor import SparseFactor
     from .geodesics import geodesic_distances
@@ -74,6 +84,7 @@ _HOME = {
     "ConnectionLaplacian": "laplacians",
     "ConvergenceError": "errors",
     "DiffusionOperators": "bases",
+    "EigenbasisNetwork": "bases",
     "Eigenpairs": "bases",
     "FileFormatError": "errors",
     "GeospecError": "errors",
@@ -106,6 +117,7 @@ __all__ = [
     "ConnectionLaplacian",
     "ConvergenceError",
     "DiffusionOperators",
+    "EigenbasisNetwork",
     "Eigenpairs",
     "FileFormatError",
     "GeospecError",

@@ -10,7 +10,8 @@ from geospec.testing import bumpy_sphere
 
 PAGES = ["README.md", "docs/index.md", "docs/command-line.md"]
 PAGES += [
-    f"docs/concepts/{name}.md" for name in ("shapes", "laplacian", "geodesics", "basis", "descriptors", "maps", "match", "neighbours")
+    f"docs/concepts/{name}.md"
+    for name in ("shapes", "laplacian", "geodesics", "basis", "descriptors", "maps", "match", "neighbours", "training")
 ]
 
 

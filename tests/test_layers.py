@@ -10,7 +10,8 @@ import geospec
 PACKAGE = Path(geospec.__file__).parent
 
 # What each part of the tree may import, apart from itself and ``errors``.
-PATH = ["errors", "writing", "weights", "ops", "factor", "shapes", "laplacians", "geodesics", "transport", "bases", "descriptors", "maps"]
+PATH = ["errors", "writing", "weights", "ops", "factor", "shapes", "laplacians", "geodesics", "transport", "metrics", "losses", "probes"]
+PATH += ["nn", "bases", "descriptors", "maps"]
 ALLOWED = {
     **{part: set(PATH[:i]) for i, part in enumerate(PATH)},
     "datasets": set(PATH),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from geospec.writing import write_npz, written_aside
+from geospec.writing import folder_written_aside, write_npz, written_aside
 
 
 def test_an_older_file_stays_until_the_new_one_is_whole(tmp_path):
@@ -81,3 +81,28 @@ def test_npz_under_any_name(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["arrays.of.mine"]
     with np.load(tmp_path / "arrays.of.mine", allow_pickle=False) as file:
         np.testing.assert_array_equal(file["given"], np.arange(4.0))
+
+
+def test_a_folder_takes_the_place_of_the_older_one(tmp_path):
+    for words in ("older", "newer"):
+        with folder_written_aside(tmp_path / "folder") as aside:
+            (aside / words).write_text(words)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["newer"]
+
+
+def half_a_folder(path):
+    with folder_written_aside(path) as aside:
+        (aside / "half").write_text("half")
+        raise ZeroDivisionError
+
+
+def test_half_a_folder_is_removed_and_the_older_one_stays(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        half_a_folder(tmp_path / "folder")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "older").write_text("older")
+    with pytest.raises(ZeroDivisionError):
+        half_a_folder(tmp_path / "folder")
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder", "older"]

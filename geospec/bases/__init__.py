@@ -4,11 +4,12 @@ from .base import Basis, SampledBasis
 from .diffusion import DiffusionOperators, diffusion_operators
 from .eigensolvers import Eigenpairs, eigenpairs
 from .laplace import LaplaceBasis
-from .learned import LearnedEigenbasis
+from .learned import EigenbasisNetwork, LearnedEigenbasis
 
 __all__ = [
     "Basis",
     "DiffusionOperators",
+    "EigenbasisNetwork",
     "Eigenpairs",
     "LaplaceBasis",
     "LearnedEigenbasis",

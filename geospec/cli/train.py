@@ -53,12 +53,13 @@ def eigenbasis(
     resume: Annotated[
         bool, typer.Option("--resume", rich_help_panel=options.RUN, help="Go on from the folder's last checkpoint, if it has one.")
     ] = False,
-    steps: Annotated[int, _number("--steps", "Updates of the weights.")] = 20_000,
+    steps: Annotated[int, _number("--steps", "Updates of the weights.")] = 4000,
     batch: Annotated[int, _number("--batch", "Clouds in a step, over all processes.")] = 8,
     points: Annotated[int, _number("--points", "Points of each cloud.")] = 1024,
-    modes: Annotated[int, _number("--modes", "Modes that the network learns.")] = 32,
-    width: Annotated[int, _number("--width", "Features of each point.")] = 128,
-    depth: Annotated[int, _number("--depth", "Layers.")] = 4,
+    modes: Annotated[int, _number("--modes", "Most modes that the network gives.")] = 64,
+    learned: Annotated[int, _number("--learned", "Functions that the network adds to the coarse modes.")] = 64,
+    width: Annotated[int, _number("--width", "Features of each point.")] = 96,
+    depth: Annotated[int, _number("--depth", "Blocks.")] = 2,
     shapes: Annotated[int, _number("--shapes", "Clouds in the pool.")] = 1000,
     processes: Annotated[
         int,
@@ -78,12 +79,22 @@ def eigenbasis(
     check_output("--output", output, (".safetensors",))
     checked_device(device)
     run = folder or output.with_suffix(".run")
-    from geospec import pipelines
+    from geospec import pipelines, training
 
     plan = pipelines.EigenbasisTraining(
-        steps=steps, batch=batch, points=points, modes=modes, width=width, depth=depth, shapes=shapes, device=device, seed=seed
+        steps=steps,
+        batch=batch,
+        points=points,
+        modes=modes,
+        learned=learned,
+        width=width,
+        depth=depth,
+        shapes=shapes,
+        device=device,
+        seed=seed,
     )
-    voice = Voice(as_json=json, quiet=quiet)
+    speaks = training.leads()
+    voice = Voice(as_json=json, quiet=quiet or not speaks)
     voice.say("training", f"{steps:,} steps of {batch} clouds of {points:,} points, {modes} modes, on {device}")
     voice.say("folder", run)
 
@@ -106,11 +117,11 @@ def eigenbasis(
         voice.wrote(output)
     else:
         voice.say("stopped", f"at step {result['step']:,}; the same command with --resume goes on", "yellow")
-    if json:
+    if json and speaks:
         print_json({**result, "folder": run, "command": command})
     if not result["finished"]:
         raise typer.Exit(130)
 
 
 #: What of the plan the command in the file says.
-_SAID = ("steps", "batch", "points", "modes", "width", "depth", "shapes", "device", "seed")
+_SAID = ("steps", "batch", "points", "modes", "learned", "width", "depth", "shapes", "device", "seed")

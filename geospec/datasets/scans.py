@@ -22,8 +22,10 @@ from ..shapes.sampling import SurfaceSample, sample_surface
 NEAREST, FARTHEST = 2.0, 4.0
 
 _BATCHES = 100  # of candidates before a scan that finds nothing gives up
-_TRIANGLES_A_CELL = 2.0  # of the grid in the image plane, on average over the faces
+_CELLS_A_FACE = 2.0  # of the grid in the image plane
+_SLACK, _SLACK_32 = 1e-9, 1e-5  # by which a face must be nearer than a point to hide it, for float64 and float32
 _WAVES = 6
+_FIELD = 0x6669656C64  # keeps the field apart from the points drawn with the same seed
 
 Acceptance = Callable[[SurfaceSample, Tensor], Tensor]
 
@@ -50,7 +52,7 @@ def density_field(mesh: Mesh, ratio: float, seed: int = 0) -> Tensor:
     used = torch.unique(mesh.faces.cpu())
     if len(used) == 0:
         raise ShapeError(problem("mesh", "a surface with area", "no faces"))
-    generator = _generator(seed)
+    generator = _generator(seed ^ _FIELD)
     size = float((points[used] - points[used].mean(dim=0)).norm(dim=1).max()) or 1.0
     direction = torch.nn.functional.normalize(torch.randn(3, _WAVES, generator=generator, dtype=torch.float64), dim=0)
     wave, phase = torch.rand(2, _WAVES, generator=generator, dtype=torch.float64)
@@ -95,7 +97,7 @@ def partial_scan(
     eyes = _drawn_viewpoints(mesh, views, generator) if viewpoints is None else viewpoints
     if isinstance(density, int | float):
         density = density_field(mesh, density, seed)
-    return _scan(mesh, n, eyes, density, noise, generator)
+    return _scanner(mesh, eyes, density, noise, generator)(n)
 
 
 def visible(mesh: Mesh, points: Tensor, viewpoint: Tensor) -> Tensor:
@@ -111,12 +113,11 @@ def visible(mesh: Mesh, points: Tensor, viewpoint: Tensor) -> Tensor:
 
     Cost: ``O(m + f)`` where faces are of about one size.
     """
-    corners = mesh.vertices.detach().cpu().double()
     eye = torch.as_tensor(viewpoint).detach().cpu().double()
-    slack = 1e-9 if mesh.vertices.dtype == points.dtype == torch.float64 else 1e-5
-    axes = _axes(corners, eye)
-    seen = _unhidden(_projected(corners, eye, axes)[mesh.faces.cpu().numpy()], _projected(points.detach().cpu().double(), eye, axes), slack)
-    return torch.from_numpy(seen).to(points.device)
+    if eye.shape != (3,) or not bool(eye.isfinite().all()):
+        raise ArgumentError(problem("viewpoint", "(3,) finite position", tuple(eye.shape)))
+    slack = _SLACK if mesh.vertices.dtype == points.dtype == torch.float64 else _SLACK_32
+    return torch.from_numpy(_Sight(mesh, eye, slack).sees(points.detach().cpu().double())).to(points.device)
 
 
 def _generator(seed: int) -> torch.Generator:
@@ -134,56 +135,79 @@ def _drawn_viewpoints(mesh: Mesh, views: int, generator: torch.Generator) -> Ten
 
 
 def _with_density(mesh: Mesh, n: int, density: Tensor, generator: torch.Generator) -> SurfaceSample:
+    density = density.to(mesh.vertices.device)
     highest = density.max()
     return _accepted(mesh, n, lambda sample, _: sample.interpolate(density) / highest, generator)
 
 
-def _scan(mesh: Mesh, n: int, viewpoints: Tensor, density: str | Tensor, noise: float, generator: torch.Generator) -> SurfaceSample:
+def _scanner(
+    mesh: Mesh, viewpoints: Tensor, density: str | Tensor, noise: float, generator: torch.Generator
+) -> Callable[[int], SurfaceSample]:
+    """What takes ``n`` points of what the viewpoints see; each call takes others."""
     eyes = torch.as_tensor(viewpoints).detach().cpu().double()
     if eyes.ndim != 2 or eyes.shape[1] != 3 or len(eyes) == 0 or not bool(eyes.isfinite().all()):
         raise ArgumentError(problem("viewpoints", "(v, 3) finite positions", tuple(eyes.shape)))
-    if isinstance(density, str) and density not in ("scanner", "uniform"):
-        raise ArgumentError(problem("density", "'scanner', 'uniform', a ratio or a value at each vertex", repr(density)))
-    if isinstance(density, Tensor) and (density.shape != (mesh.n_points,) or not bool((density > 0).all())):
-        raise ArgumentError(problem("density", f"{mesh.n_points} positive numbers", tuple(density.shape)))
     if not noise >= 0 or math.isinf(noise):
         raise ArgumentError(problem("noise", "a standard deviation, from 0", noise))
     corners = mesh.vertices.detach().cpu().double()
-    views = [(eye, _axes(corners, eye)) for eye in eyes]
-    triangles = [_projected(corners, *view)[mesh.faces.cpu().numpy()] for view in views]
-    slack = 1e-9 if mesh.vertices.dtype == torch.float64 else 1e-5
-    nearest = [_least_distance(mesh, corners, eye) for eye in eyes]
-    bound = sum(1 / d**2 for d in nearest) if density == "scanner" else 1.0
-    highest = density.max() if isinstance(density, Tensor) else torch.ones(())
+    slack = _SLACK if mesh.vertices.dtype == torch.float64 else _SLACK_32
+    sights = [_Sight(mesh, eye, slack) for eye in eyes]
+    share = _share_of(mesh, eyes, density)
 
     def acceptance(sample: SurfaceSample, draw: Tensor) -> Tensor:
         points = torch.einsum("mc,mcd->md", sample.barycentric.detach().cpu().double(), corners[sample.corners.cpu()])
-        rays = eyes[:, None] - points
-        distance = rays.norm(dim=2)
-        if isinstance(density, str) and density == "scanner":
-            normals = mesh.face_normals.detach().cpu().double()[sample.face.cpu()]
-            weight = (rays * normals).sum(dim=2).abs() / distance**3
-        elif isinstance(density, Tensor):
-            weight = sample.interpolate(density).cpu().double().expand(len(eyes), -1)
-        else:
-            weight = torch.ones_like(distance)
-        # Only the points that would be taken if seen from everywhere are looked for.
-        hopeful = ((weight.sum(dim=0) if density_sums else weight[0] / highest) / bound > draw).nonzero()[:, 0]
-        seen = torch.zeros_like(weight, dtype=torch.bool)
-        for i, view in enumerate(views):
-            seen[i, hopeful] = torch.from_numpy(_unhidden(triangles[i], _projected(points[hopeful], *view), slack))
-        if density_sums:
-            return (weight * seen).sum(dim=0) / bound
-        return weight[0] / highest * seen.any(dim=0)
+        each, total = share(sample, points)
+        # Only points that would be taken if every viewpoint saw them are looked for.
+        hopeful = (total(each) > draw).nonzero()[:, 0]
+        seen = torch.zeros_like(each)
+        for row, sight in zip(seen, sights, strict=True):
+            row[hopeful] = torch.from_numpy(sight.sees(points[hopeful])).to(row)
+        return total(each * seen)
 
-    density_sums = isinstance(density, str) and density == "scanner"
-    sample = _accepted(mesh, n, acceptance, generator)
-    if noise == 0:
-        return sample
-    moved = sample.cloud.points + sample.cloud.normals * (noise * torch.randn(n, 1, generator=generator, dtype=torch.float64)).to(
-        sample.cloud.points
-    )
-    return replace(sample, cloud=PointCloud(moved, sample.cloud.normals))
+    def take(n: int) -> SurfaceSample:
+        sample = _accepted(mesh, n, acceptance, generator)
+        if noise == 0:
+            return sample
+        move = noise * torch.randn(n, 1, generator=generator, dtype=torch.float64)
+        points, normals = sample.cloud.points, mesh.face_normals[sample.face]
+        return replace(sample, cloud=PointCloud(points + move.to(points) * normals, normals))
+
+    return take
+
+
+def _share_of(mesh: Mesh, eyes: Tensor, density: str | Tensor) -> Callable[[SurfaceSample, Tensor], tuple[Tensor, Callable]]:
+    """The probability of taking a point, for each viewpoint that sees it ``(v, m)``, and how those add up to one ``(m,)``."""
+    if isinstance(density, Tensor):
+        if density.shape != (mesh.n_points,) or not bool((density > 0).all()) or not bool(density.isfinite().all()):
+            raise ArgumentError(problem("density", f"{mesh.n_points} positive numbers, one a vertex", tuple(density.shape)))
+        values = density.to(mesh.vertices.device)
+        highest = values.max()
+
+        def given(sample: SurfaceSample, points: Tensor) -> tuple[Tensor, Callable]:
+            return (sample.interpolate(values) / highest).cpu().double().expand(len(eyes), -1), _most
+
+        return given
+    if density == "uniform":
+        return lambda sample, points: (points.new_ones(len(eyes), len(points)), _most)
+    if density != "scanner":
+        raise ArgumentError(problem("density", "'scanner', 'uniform', a ratio or a value at each vertex", repr(density)))
+    normals = mesh.face_normals.detach().cpu().double()
+    bound = sum(1 / _least_distance(mesh, eye) ** 2 for eye in eyes)
+
+    def turning(sample: SurfaceSample, points: Tensor) -> tuple[Tensor, Callable]:
+        rays = eyes[:, None] - points
+        cosine = (rays * normals[sample.face.cpu()]).sum(dim=2).abs()
+        return cosine / rays.norm(dim=2) ** 3 / bound, _sum
+
+    return turning
+
+
+def _most(each: Tensor) -> Tensor:
+    return each.amax(dim=0)
+
+
+def _sum(each: Tensor) -> Tensor:
+    return each.sum(dim=0)
 
 
 def _accepted(mesh: Mesh, n: int, acceptance: Acceptance, generator: torch.Generator) -> SurfaceSample:
@@ -206,10 +230,9 @@ def _accepted(mesh: Mesh, n: int, acceptance: Acceptance, generator: torch.Gener
 
 def subset(sample: SurfaceSample, index: Tensor) -> SurfaceSample:
     """Some points of a sample, by index."""
-    cloud = sample.cloud
-    normals = None if cloud.normals is None else cloud.normals[index]
-    kept = (part[index] for part in (sample.face, sample.corners, sample.barycentric))
-    return SurfaceSample(PointCloud(cloud.points[index], normals), *kept, sample.radius)
+    normals = None if sample.cloud.normals is None else sample.cloud.normals[index]
+    cloud = PointCloud(sample.cloud.points[index], normals)
+    return SurfaceSample(cloud, sample.face[index], sample.corners[index], sample.barycentric[index], sample.radius)
 
 
 def joined(samples: list[SurfaceSample]) -> SurfaceSample:
@@ -218,65 +241,72 @@ def joined(samples: list[SurfaceSample]) -> SurfaceSample:
         return samples[0]
     points = torch.cat([sample.cloud.points for sample in samples])
     normals = torch.cat([sample.cloud.normals for sample in samples if sample.cloud.normals is not None])
-    parts = (torch.cat([getattr(sample, name) for sample in samples]) for name in ("face", "corners", "barycentric"))
-    return SurfaceSample(PointCloud(points, normals), *parts, 0.0)
+    face, corners, barycentric = (torch.cat([getattr(sample, name) for sample in samples]) for name in ("face", "corners", "barycentric"))
+    return SurfaceSample(PointCloud(points, normals), face, corners, barycentric, 0.0)
 
 
-def _least_distance(mesh: Mesh, corners: Tensor, eye: Tensor) -> float:
+def _least_distance(mesh: Mesh, eye: Tensor) -> float:
     """A lower bound of the distance from the eye to the surface: to the ball around it, or to a vertex less the longest edge."""
+    corners = mesh.vertices.detach().cpu().double()
     middle = corners.mean(dim=0)
     ball = (eye - middle).norm() - (corners - middle).norm(dim=1).max()
-    ends = corners[mesh.edges.cpu()]
-    return float(torch.maximum(ball, (corners - eye).norm(dim=1).min() - (ends[:, 0] - ends[:, 1]).norm(dim=1).max()))
+    sides = corners[mesh.faces.cpu()]
+    longest = (sides - sides.roll(1, dims=1)).norm(dim=2).max()
+    return float(torch.maximum(ball, (corners - eye).norm(dim=1).min() - longest))
 
 
-def _axes(corners: Tensor, eye: Tensor) -> Tensor:
-    """Two axes of the image plane and the direction of sight ``(3, 3)``, towards the middle of the shape."""
-    middle = corners.mean(dim=0)
-    if not (eye - middle).norm() > (corners - middle).norm(dim=1).max():
-        raise ArgumentError(problem("viewpoint", "a place outside the ball around the shape", eye.tolist(), "move it farther away"))
-    ahead = torch.nn.functional.normalize(middle - eye, dim=0)
-    side = torch.linalg.cross(ahead, torch.eye(3, dtype=torch.float64)[ahead.abs().argmin()])
-    side = torch.nn.functional.normalize(side, dim=0)
-    return torch.stack([side, torch.linalg.cross(ahead, side), ahead])
+class _Sight:
+    """A mesh as a viewpoint sees it: its faces in the image plane, listed in the cells of a grid."""
 
+    def __init__(self, mesh: Mesh, eye: Tensor, slack: float) -> None:
+        if len(mesh.faces) == 0:
+            raise ShapeError(problem("mesh", "a surface with area", "no faces"))
+        corners = mesh.vertices.detach().cpu().double()
+        middle = corners.mean(dim=0)
+        if not (eye - middle).norm() > (corners - middle).norm(dim=1).max():
+            raise ArgumentError(problem("viewpoint", "a place outside the ball around the shape", eye.tolist(), "move it farther away"))
+        ahead = torch.nn.functional.normalize(middle - eye, dim=0)
+        side = torch.linalg.cross(ahead, torch.eye(3, dtype=torch.float64)[ahead.abs().argmin()])
+        side = torch.nn.functional.normalize(side, dim=0)
+        self.eye, self.axes, self.slack = eye, torch.stack([side, torch.linalg.cross(ahead, side), ahead]), slack
+        self.triangles = self._projected(corners)[mesh.faces.cpu().numpy()]  # (f, 3, 3)
+        self.nearest = self.triangles[:, :, 2].max(1)
+        place = self.triangles[:, :, :2]
+        self.low, high = place.min((0, 1)), place.max((0, 1))
+        self.cells = max(1, int(np.sqrt(_CELLS_A_FACE * len(place))))
+        self.width = np.maximum(high - self.low, 1e-12) / self.cells
+        first, last = self._cell(place.min(1)), self._cell(place.max(1))
+        span = last - first + 1
+        owner, nth = _repeated(span.prod(1))
+        row, column = nth // span[owner, 1], nth % span[owner, 1]
+        cell = (first[owner, 0] + row) * self.cells + first[owner, 1] + column
+        self.listed = owner[np.argsort(cell, kind="stable")]
+        self.start = np.concatenate([[0], np.cumsum(np.bincount(cell, minlength=self.cells**2))])
 
-def _projected(points: Tensor, eye: Tensor, axes: Tensor) -> np.ndarray:
-    """Place in the image plane and nearness, one over the depth: in these three a plane remains a plane."""
-    x, y, depth = ((points - eye) @ axes.T).numpy().T
-    return np.stack([x / depth, y / depth, 1 / depth], axis=1)
+    def sees(self, points: Tensor) -> np.ndarray:
+        """Which points ``(m, 3)`` of the surface no face hides: bool ``(m,)``."""
+        at = self._projected(points)
+        mine = self._cell(at[:, :2]) @ np.array([self.cells, 1])
+        point, nth = _repeated(self.start[mine + 1] - self.start[mine])
+        face = self.listed[self.start[mine[point]] + nth]
+        ahead = self.nearest[face] > at[point, 2] * (1 + self.slack)
+        point, face = point[ahead], face[ahead]
+        p = at[point]
+        a, b, c = self.triangles[face].transpose(1, 0, 2)
+        u, v, w = (_doubled(q[:, :2] - p[:, :2], r[:, :2] - p[:, :2]) for q, r in ((b, c), (c, a), (a, b)))
+        total = u + v + w
+        inside = ((u >= 0) & (v >= 0) & (w >= 0) | (u <= 0) & (v <= 0) & (w <= 0)) & (total != 0)
+        nearness = (u * a[:, 2] + v * b[:, 2] + w * c[:, 2]) / np.where(total == 0, 1, total)
+        hides = inside & (nearness > p[:, 2] * (1 + self.slack))
+        return np.bincount(point[hides], minlength=len(at)) == 0
 
+    def _projected(self, points: Tensor) -> np.ndarray:
+        """Place in the image plane and nearness, one over the depth: in these three a plane remains a plane."""
+        x, y, depth = ((points - self.eye) @ self.axes.T).numpy().T
+        return np.stack([x / depth, y / depth, 1 / depth], axis=1)
 
-def _unhidden(triangles: np.ndarray, points: np.ndarray, slack: float) -> np.ndarray:
-    """Points ``(m, 3)`` that no triangle of ``(f, 3, 3)`` hides, both projected."""
-    if len(points) == 0:
-        return np.zeros(0, bool)
-    low, high = points[:, :2].min(0), points[:, :2].max(0)
-    side = max(1, int(np.sqrt(len(triangles) / _TRIANGLES_A_CELL)))
-    width = np.maximum(high - low, 1e-12) / side
-
-    def cell(place: np.ndarray) -> np.ndarray:
-        return np.floor((place - low) / width).astype(np.int64)
-
-    first, last = cell(triangles[:, :, :2].min(1)), cell(triangles[:, :, :2].max(1))
-    meets = np.flatnonzero(((last >= 0) & (first <= side)).all(1))
-    first, last = np.clip(first[meets], 0, side - 1), np.clip(last[meets], 0, side - 1)
-    span = last - first + 1
-    owner, nth = _repeated(span.prod(1))
-    row, column = nth // span[owner, 1], nth % span[owner, 1]
-    cells = (first[owner, 0] + row) * side + first[owner, 1] + column
-    order = np.argsort(cells, kind="stable")
-    start = np.searchsorted(cells[order], np.arange(side**2 + 1))
-    mine = np.minimum(cell(points[:, :2]), side - 1) @ np.array([side, 1])
-    point, nth = _repeated(start[mine + 1] - start[mine])
-    triangle = triangles[meets[owner[order[start[mine[point]] + nth]]]]
-    a, b, c = triangle.transpose(1, 0, 2)
-    p = points[point]
-    u, v, w = (_doubled(q[:, :2] - p[:, :2], r[:, :2] - p[:, :2]) for q, r in ((b, c), (c, a), (a, b)))
-    total = u + v + w
-    inside = ((u >= 0) & (v >= 0) & (w >= 0) | (u <= 0) & (v <= 0) & (w <= 0)) & (total != 0)
-    nearness = (u * a[:, 2] + v * b[:, 2] + w * c[:, 2]) / np.where(total == 0, 1, total)
-    return np.bincount(point[inside & (nearness > p[:, 2] * (1 + slack))], minlength=len(points)) == 0
+    def _cell(self, place: np.ndarray) -> np.ndarray:
+        return np.clip(np.floor((place - self.low) / self.width).astype(np.int64), 0, self.cells - 1)
 
 
 def _repeated(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

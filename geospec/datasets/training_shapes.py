@@ -23,15 +23,16 @@ from .creatures import KINDS, posed
 from .creatures import _kind as kind_of
 from .procedural import blob, mechanical_part, normalised, thin_sheet, torus
 from .procedural.contouring import contour
-from .scans import _drawn_viewpoints, _scan, _with_density, density_field, joined, subset
+from .scans import _drawn_viewpoints, _scanner, _with_density, density_field, joined, subset
 
 FAMILIES = ("creature", "blob", "torus", "mechanical part", "thin sheet")
 SPLITS = ("train", "validation")
 #: How a cloud is taken, each equally often.
 CLOUDS = ("uniform", "even", "varying density", "partial scan")
-#: Neighbours by which every cloud hangs together.
-NEIGHBOURS = 10
+#: Neighbours by which every cloud hangs together, and the longest link that counts, in medians of the distance to the last of them.
+NEIGHBOURS, REACH = 10, 2.0
 
+_MAKERS: dict[str, Callable[..., Mesh]] = {"blob": blob, "torus": torus, "mechanical part": mechanical_part, "thin sheet": thin_sheet}
 _THIN = 5000  # vertices that fingers and legs need
 _CANDIDATES = 4  # uniform points per point of an even cloud
 _WHOLE = 0.9  # of a cloud that its largest piece must hold
@@ -54,8 +55,7 @@ def training_shape(index: int, *, seed: int = 0, split: str = "train", n_vertice
         kind = KINDS[index // len(FAMILIES) % len(KINDS)]
         rest, faces = _rest(kind, n_vertices)
         return normalised(posed(kind_of(kind), rest, drawn, drawn), faces, dtype)
-    make = {"blob": blob, "torus": torus, "mechanical part": mechanical_part, "thin sheet": thin_sheet}[family]
-    return make(drawn, n_vertices=n_vertices, dtype=dtype)
+    return _MAKERS[family](drawn, n_vertices=n_vertices, dtype=dtype)
 
 
 @lru_cache(maxsize=2 * len(KINDS))
@@ -88,8 +88,9 @@ def training_sample(mesh: Mesh, n: int, *, seed: int = 0) -> SurfaceSample:
     ``"partial scan"`` : what one to three viewpoints see, as a scanner or with varying density, half of them with noise along the
     normals of up to a fifth of ``sqrt(area / n)``.
 
-    The graph that joins each point to its ten nearest hangs together. Points off the largest piece are replaced by others taken
-    in the same way; where they are more than a tenth, the way is drawn anew.
+    The graph that joins each point to its ten nearest hangs together, by links no longer than twice the median distance to the
+    tenth: without that limit a few points on their own would bridge any gap. Points off the largest piece are replaced by
+    others taken in the same way; where they are more than a tenth, the way is drawn anew.
 
     Parameters
     ----------
@@ -137,7 +138,7 @@ def _way(mesh: Mesh, n: int, rng: np.random.Generator) -> Callable[[int], Surfac
     eyes = _drawn_viewpoints(mesh, int(rng.integers(1, 4)), generator)
     density: str | Tensor = "scanner" if rng.random() < 0.5 else field
     noise = rng.uniform(0, 0.2) * float(mesh.area.detach()) ** 0.5 / n**0.5 if rng.random() < 0.5 else 0.0
-    return lambda count: _scan(mesh, count, eyes, density, noise, generator)
+    return _scanner(mesh, eyes, density, noise, generator)
 
 
 def _even(mesh: Mesh, n: int, generator: torch.Generator) -> SurfaceSample:
@@ -147,8 +148,9 @@ def _even(mesh: Mesh, n: int, generator: torch.Generator) -> SurfaceSample:
 
 def _largest_piece(points: Tensor) -> Tensor:
     """Indices of the largest connected piece of the graph that joins each point to its nearest, in ascending order."""
-    index = ops.knn(points.detach(), points.detach(), NEIGHBOURS, exclude_self=True)[1].cpu().numpy()
-    links = np.stack([np.repeat(np.arange(len(index)), NEIGHBOURS), index.reshape(-1)], axis=1)
+    squared, index = ops.knn(points.detach(), points.detach(), NEIGHBOURS, exclude_self=True)
+    near = squared <= REACH**2 * squared[:, -1].median()
+    links = torch.stack([near.nonzero()[:, 0], index[near]], dim=1).cpu().numpy()
     label = components(len(index), links)
     return torch.from_numpy(np.flatnonzero(label == np.bincount(label).argmax())).to(points.device)
 

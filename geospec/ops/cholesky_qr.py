@@ -12,7 +12,8 @@ from . import library  # noqa: F401  (holds the schema)
 
 DOUBLE = torch.finfo(torch.float64).eps
 PASSES = 5  # three suffice where a shift is needed at first; more show that none will do
-ELEMENTS = {"cpu": 1 << 17, "cuda": 1 << 24}  # of float32 that are turned into double at a time
+AT_ONCE = {"cpu": 1 << 20, "cuda": 1 << 24}  # elements of float32 that are turned into double as one block
+PART = {"cpu": 1 << 17, "cuda": 1 << 24}  # and of a larger block at a time
 
 
 def cholesky_qr(z: Tensor, *, rank_guard: bool = False) -> tuple[Tensor, Tensor]:
@@ -60,8 +61,7 @@ def reference(z: Tensor, rank_guard: bool = False) -> tuple[Tensor, Tensor, Tens
 
 def _parts(z: Tensor) -> tuple[Tensor, ...]:
     """Rows of ``z`` in parts whose copies in double stay in a cache; all of it where nothing is to be copied."""
-    rows = z.shape[-2] if z.dtype == torch.float64 else ELEMENTS.get(z.device.type, 1 << 24) * z.shape[-2] // max(z.numel(), 1)
-    return z.split(max(rows, 256), dim=-2)
+    return (z,) if z.dtype == torch.float64 else z.split(max(PART[z.device.type] * z.shape[-2] // z.numel(), 256), dim=-2)
 
 
 def _gram(z: Tensor) -> Tensor:
@@ -80,15 +80,19 @@ def _times(z: Tensor, square: Tensor) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-2)
 
 
-def _tolerance(z: Tensor) -> float:
-    return 8 * torch.finfo(z.dtype).eps * math.sqrt(z.shape[-1])
+def _tolerance(k: int, eps: float) -> float:
+    """How near to the others, in its own lengths, a column counts as dependent."""
+    return 8 * eps * math.sqrt(k)
 
 
-def _by_passes(z: Tensor) -> tuple[Tensor, Tensor] | None:
-    """``Q`` and ``R`` (in double) by Cholesky; None where that does not converge or a column may be dependent."""
+def _by_passes(z: Tensor, eps: float) -> tuple[Tensor, Tensor] | None:
+    """``Q`` and ``R`` (in double) by Cholesky; None where that does not converge or a column may be dependent.
+
+    ``eps`` is that of the type asked for: ``z`` may be a copy in double of float32.
+    """
     n, k = z.shape[-2:]
     # A pass leaves an error of eps_double times the square of this, the condition in the mean over all directions.
-    enough = max(1.5, math.sqrt(torch.finfo(z.dtype).eps / DOUBLE) / 16)
+    enough = max(1.5, math.sqrt(eps / DOUBLE) / 16)
     identity = torch.eye(k, dtype=torch.float64, device=z.device)
     shift = 11 * k * (n * k + k * (k + 1)) * DOUBLE / 2
     q, r, lengths = z, identity, None
@@ -108,18 +112,18 @@ def _by_passes(z: Tensor) -> tuple[Tensor, Tensor] | None:
             worst = math.inf
         triangle = lower.mT * length[..., None, :]
         # What the inverse adds to the error of division is its condition times eps_double: float32 never sees it.
-        if z.dtype == torch.float32 or worst < 100:
+        if eps > DOUBLE or worst < 100:
             q = _times(q, inverse.mT / length[..., :, None])
         else:
             q = torch.linalg.solve_triangular(triangle, q, upper=True, left=False)
         r, lengths = triangle if turn == 0 else triangle @ r, length if lengths is None else lengths
         if worst <= enough:
-            independent = turn == 0 or bool((r.diagonal(dim1=-2, dim2=-1) > _tolerance(z) * lengths).all())
+            independent = turn == 0 or bool((r.diagonal(dim1=-2, dim2=-1) > _tolerance(k, eps) * lengths).all())
             return (q, r) if independent else None
     return None
 
 
-def _by_columns(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _by_columns(z: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """``Q`` with zeros for dependent columns, ``R``, and which are independent, one column after another, in double."""
     block = z.double()
     scale = block.abs().amax(dim=-2, keepdim=True)
@@ -133,7 +137,7 @@ def _by_columns(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         column = block[..., j]
         rest = _apart(column / torch.linalg.vector_norm(column, dim=-1, keepdim=True).clamp_min(1e-300), q[..., :j])
         distance = torch.linalg.vector_norm(rest, dim=-1, keepdim=True)
-        kept[..., j] = distance[..., 0] > _tolerance(z)
+        kept[..., j] = distance[..., 0] > _tolerance(z.shape[-1], eps)
         q[..., j] = torch.where(kept[..., j, None], rest / distance, 0.0)
     return q, (q.mT @ block).triu() * scale, kept
 
@@ -172,11 +176,12 @@ def _cholesky_qr(z: Tensor, rank_guard: bool = False) -> tuple[Tensor, Tensor, T
     kept = torch.ones((*z.shape[:-2], k), dtype=torch.bool, device=z.device)
     if z.numel() == 0:
         return z.clone(memory_format=torch.contiguous_format), z.new_zeros((*z.shape[:-2], k, k)), kept.long()
-    result = _by_passes(z)
+    eps = torch.finfo(z.dtype).eps
+    result = _by_passes(z.double() if z.numel() <= AT_ONCE[z.device.type] else z, eps)
     if result is not None:
         q, r = result
     else:
-        q, r, kept = _by_columns(z)
+        q, r, kept = _by_columns(z, eps)
         if not bool(kept.all()):
             if not rank_guard:
                 raise ArgumentError(

@@ -1,6 +1,7 @@
 """One readable file per job: the order of the steps, and no arithmetic of its own."""
 
+from .eigenbasis_training import EigenbasisTraining, train_eigenbasis
 from .matching import match
 from .result import Match
 
-__all__ = ["Match", "match"]
+__all__ = ["EigenbasisTraining", "Match", "match", "train_eigenbasis"]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .. import ops
 from ..errors import ArgumentError, problem
-from .fields import FeatureProbes, HeatField, MaternField, Probes, SampledProbes, _normal
+from .fields import FeatureProbes, GraphProbes, HeatField, MaternField, Probes, SampledProbes, _normal
 from .graph import NEIGHBORS, SmoothingGraph, smoothing_graph
 
 #: Energy of mode k over that of the first: less, and its gradient drowns; more, and the modes beyond disturb it.
@@ -31,6 +31,10 @@ class ProbeFamily(ABC):
     def on(self, points: Tensor, k: int) -> Probes:
         """The family on ``points (n, d)``; what is automatic is chosen for ``k`` modes."""
 
+    def smoother(self, points: Tensor) -> GraphProbes | None:
+        """The smoothing step alone on ``points``, whose eigenvectors are the family's, or ``None`` for a family without a graph."""
+        return None
+
     def options(self) -> dict[str, Any]:
         """The family's name and numbers as plain values."""
         plain = {name: value for name, value in vars(self).items() if isinstance(value, str | int | float | None)}
@@ -43,6 +47,9 @@ class _GraphFamily(ProbeFamily):
     bandwidth: float | str = "auto"
     neighbors: int = NEIGHBORS
     dimension: int | None = None
+
+    def smoother(self, points: Tensor) -> GraphProbes | None:
+        return HeatField(self._graph(points), 1)
 
     def _graph(self, points: Tensor) -> SmoothingGraph:
         """In float64 whatever the points are: eigenvalues of the smoother lie close to 1."""
@@ -61,7 +68,10 @@ class HeatProbes(_GraphFamily):
     steps: int | str = "auto"
 
     def on(self, points: Tensor, k: int) -> HeatField:
-        graph = self._graph(points)
+        return self.of(self._graph(points), k)
+
+    def of(self, graph: SmoothingGraph, k: int) -> HeatField:
+        """The family on a graph at hand."""
         return HeatField(graph, _steps(HeatField(graph, 1), self.steps, k))
 
 
@@ -113,6 +123,10 @@ class SchrodingerProbes(_GraphFamily):
     steps: int | str = "auto"
 
     def on(self, points: Tensor, k: int) -> HeatField:
+        once = self.smoother(points)
+        return HeatField(once.graph, _steps(once, self.steps, k), once.values)
+
+    def smoother(self, points: Tensor) -> HeatField:
         if self.potential is None:
             raise ArgumentError(problem("potential", "values (n,) or a function of the points", "None", "HeatProbes has no potential"))
         values = self.potential(points) if callable(self.potential) else self.potential
@@ -123,8 +137,7 @@ class SchrodingerProbes(_GraphFamily):
         if not bool((damping <= 1).all()):
             raise ArgumentError(problem("potential", "beta * potential of at least 0", "a negative value", "subtract its minimum"))
         row = torch.arange(graph.n, device=points.device).repeat_interleave(graph.crow.long().diff())
-        damped = graph.values * damping[row] * damping[graph.col.long()]
-        return HeatField(graph, _steps(HeatField(graph, 1, damped), self.steps, k), damped)
+        return HeatField(graph, 1, graph.values * (damping[row] * damping[graph.col.long()]))
 
 
 @dataclass(frozen=True)
@@ -190,7 +203,8 @@ def _steps(probes: HeatField, steps: int | str, k: int) -> int:
     if isinstance(steps, str):
         if steps != "auto":
             raise ArgumentError(problem("steps", "'auto' or a positive integer", repr(steps)))
-        factors = probes.leading(min(k, probes.n)).factors.double()
+        with torch.no_grad():
+            factors = probes.leading(min(k, probes.n)).factors.double()
         decay = float((factors[0] / factors[-1].clamp_min(1e-12)).log())
         return min(max(1, math.ceil(math.log(1 / RANGE) / (2 * max(decay, 1e-12)))), MOST_STEPS)
     if not isinstance(steps, Integral) or steps < 1:

@@ -19,6 +19,8 @@ NEIGHBORS, UNIT_NEIGHBOR = 16, 8
 REGULAR, RANDOM = 0.6, 0.9
 #: Rounds of averaging over neighbours that make the local spacing smooth.
 ROUNDS = 4
+#: Sum of the kernel over its neighbours below which a point is alone: it would be a piece of its own.
+REACHED = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +124,12 @@ def smoothing_graph(
         return values.new_zeros(n).index_add(0, row, values)
 
     unit_width = width / width.detach().mean()  # powers of it neither overflow nor underflow in many dimensions
+    alone = (row_sums(kernel.detach()) - 1 < REACHED).nonzero()[:, 0]
+    if len(alone):
+        hint = "drop outliers, for example with geospec.shapes.remove_outliers, or pass a larger bandwidth"
+        raise ShapeError(
+            problem("points", "a neighbour within reach of each point", f"{len(alone)} alone, first point {int(alone[0])}", hint)
+        )
     density = row_sums(kernel) / unit_width**dimension
     scale = density**-alpha * unit_width ** -(dimension / 2 + 1)
     weights = kernel * (scale[row] * scale[col])  # symmetric to the last bit

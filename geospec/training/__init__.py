@@ -4,7 +4,7 @@ from .checkpoint import Checkpoints
 from .ema import MovingAverage
 from .loop import Batches, TrainingResult, train
 from .options import TrainingOptions, learning_rate, mixed_seed
-from .processes import launch, rank, world
+from .processes import launch, leads, rank, world
 from .record import read_record
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "TrainingOptions",
     "TrainingResult",
     "launch",
+    "leads",
     "learning_rate",
     "mixed_seed",
     "rank",

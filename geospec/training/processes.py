@@ -27,6 +27,11 @@ def rank() -> int:
     return distributed.get_rank() if _together() else 0
 
 
+def leads() -> bool:
+    """Whether this process speaks for all: the first one, also before those that torchrun started have joined."""
+    return rank() == 0 if _together() or "TORCHELASTIC_RUN_ID" not in os.environ else os.environ["RANK"] == "0"
+
+
 def world() -> int:
     """How many processes train together."""
     return distributed.get_world_size() if _together() else 1

@@ -188,7 +188,7 @@ def energy_inputs(dtype: torch.dtype, seed: int) -> Arguments:
 
 
 def tall_inputs(dtype: torch.dtype, seed: int) -> Arguments:
-    """One block or several, square ones too, and one that is turned into double in parts."""
+    """One block or several, square ones too, wide ones that take rows in several parts."""
     generator = torch.Generator().manual_seed(seed)
     shape = ((11, 4), (5, 3), (700, 300), (2, 3, 7, 5), (3, 9, 4), (8, 8), (5, 6, 1), (40, 17))[seed]
     return (torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype),)

@@ -11,7 +11,7 @@ import torch
 from training.toys import batches, fails_in_the_second, loss, options, toy, trained_together, weights
 
 from geospec import ArgumentError
-from geospec.training import launch, read_record, train
+from geospec.training import launch, leads, read_record, train
 
 
 def test_two_processes_do_what_one_does_with_the_whole_batch(tmp_path):
@@ -50,8 +50,8 @@ def test_one_request_stops_all_at_the_same_step(tmp_path):
     try:
         assert child.stdout.readline().startswith("('training', 1,")
         child.send_signal(signal.SIGTERM)
-        said = child.stdout.read().splitlines()
-        assert child.wait(timeout=60) == 0
+        said = child.communicate(timeout=60)[0].splitlines()
+        assert child.returncode == 0
     finally:
         child.kill()
     finished, step = said[-1].split()
@@ -83,5 +83,9 @@ def test_under_torchrun_the_process_joins_its_group(tmp_path, monkeypatch):
     done = launch(trained_together, tmp_path, options(2), progress=None, report=None)
     assert (done["world"], done["step"]) == (1, 2)
     assert not torch.distributed.is_initialized()
+    assert leads()
+    monkeypatch.setenv("RANK", "1")
+    assert not leads()
+    monkeypatch.setenv("RANK", "0")
     with pytest.raises(ArgumentError, match="processes: wanted the 1 that torchrun started, or nothing, got 2"):
         launch(trained_together, tmp_path, options(2), processes=2)

@@ -185,7 +185,7 @@ class LearnedEigenbasis(SampledBasis):
         scaled = isinstance(taught, GraphProbes) and mass == "graph"
         fitted = train(net, inputs, taught, k, plan, scaled, progress)
 
-        whole = taught if few.shape == cloud.shape else family.on(cloud.detach(), k)
+        whole = taught if few.shape == cloud.shape else _on(family, cloud, k, refine)
         turn = torch.eye(columns, dtype=torch.float64, device=few.device)
         reader = Reader(net, center, scale, turn, constant).requires_grad_(False)
         options = {
@@ -286,7 +286,7 @@ class LearnedEigenbasis(SampledBasis):
         if len(cloud) < self.k:
             raise ShapeError(problem("points", f"at least as many as modes, {self.k}", len(cloud)))
         options = {**self.options, "refine": refine}
-        probes = self._family.on(cloud.detach(), self.k)
+        probes = _on(self._family, cloud, self.k, refine)
         return self._assemble(cloud, self.k, reader, probes, self._family, refine, self.options["mass"], options)
 
     def truncate(self, k: int) -> LearnedEigenbasis:
@@ -336,6 +336,12 @@ class LearnedEigenbasis(SampledBasis):
             reader.load_state_dict(held)
             reader.requires_grad_(False)
         return cls(**own, options=options, reader=reader, family=family_of(options.get("probes", {})))
+
+
+def _on(family: ProbeFamily, points: Tensor, k: int, refine: str | None) -> Probes:
+    """What the end of a fit needs: a refinement asks for the smoothing step only, whatever the automatic numbers would be."""
+    once = None if refine is None else family.smoother(points.detach())
+    return family.on(points.detach(), k) if once is None else once
 
 
 def _points(points: Tensor | PointCloud) -> Tensor:

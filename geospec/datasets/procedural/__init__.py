@@ -35,8 +35,8 @@ def blob(seed: int, *, style: str | None = None, n_vertices: int = 4000, dtype: 
     Cost: 0.05 to 0.3 s of one core at 4,000 vertices.
     """
     rng = _generator(seed, 0, n_vertices)
-    style = _choice(rng, "style", style, BLOB_STYLES)
-    return normalised(*getattr(blobs, style)(rng, n_vertices), dtype)
+    make = blobs.star if _choice(rng, "style", style, BLOB_STYLES) == "star" else blobs.limbs
+    return normalised(*make(rng, n_vertices), dtype)
 
 
 def torus(seed: int, *, genus: int | None = None, n_vertices: int = 4000, dtype: torch.dtype = torch.float64) -> Mesh:

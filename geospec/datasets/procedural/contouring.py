@@ -50,7 +50,7 @@ def _sheets() -> np.ndarray:
                 u, v = 4 >> (axis + 1) % 3, 4 >> (axis + 2) % 3
                 for corner in range(8):
                     if inside[corner] and _CORNERS[corner, axis] == side:
-                        ends = [tuple(sorted((corner, corner ^ step))) for step in (u, v)]
+                        ends = [(min(corner, corner ^ step), max(corner, corner ^ step)) for step in (u, v)]
                         links.append([number[end] for end in ends])
         label = components(12, np.array(links, dtype=np.int64).reshape(-1, 2))
         if crossed.any():
@@ -132,6 +132,7 @@ def _dual(
     # A vertex hardly leaves its cube, which keeps quadrilaterals from folding over; an edge just outside it is still met.
     lower = origin + (cells[slots // 4] - _LEAVE) * spacing
     vertices = np.clip(vertices @ rotation.T, lower, lower + (1 + 2 * _LEAVE) * spacing) @ rotation
+    vertices = _nearer(solid, gradient, vertices, 0.3 * spacing)
     quads = np.full((len(keys), 4), -1)
     quads[crossing, _SLOT[edge]] = vertex
     quads[~outward] = quads[~outward, ::-1]
@@ -156,6 +157,13 @@ def _crossings(solid: Implicit, low: np.ndarray, along: np.ndarray, rising: np.n
             guess = ends[0] - values[0] * (ends[1] - ends[0]) / (values[1] - values[0])
         t = np.where(np.isfinite(guess) & (step > 0), guess, ends.mean(0))
     return low + t[:, None] * along
+
+
+def _nearer(solid: Implicit, gradient: Gradient, points: np.ndarray, limit: float) -> np.ndarray:
+    """One Newton step to the surface, no longer than ``limit``: tangent planes meet off a curved surface. Edges stay where they are."""
+    slope = gradient(points)
+    step = solid.evaluate(points)[0][:, None] * slope / np.maximum((slope**2).sum(1, keepdims=True), 1e-3)
+    return points - step * np.minimum(1.0, limit / np.maximum(np.linalg.norm(step, axis=1, keepdims=True), 1e-30))
 
 
 def _meeting_points(points: np.ndarray, normals: np.ndarray, vertex: np.ndarray, count: int) -> np.ndarray:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
+from itertools import pairwise
 from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -13,15 +14,16 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from ..bases import EigenbasisNetwork
+from ..bases.learned.network import KIND
+from ..datasets import training_cloud
 from ..errors import ArgumentError, problem
 from ..training import TrainingOptions, launch, mixed_seed, rank, train, world
 from ..weights import save_weights
+from .eigenbasis_lessons import HeatLesson
 
 Progress = Callable[[str, int, int], None]
 Report = Callable[[dict[str, Any]], None]
-
-#: The kind under which files remember the network.
-KIND = "eigenbasis network"
 
 
 @dataclass(frozen=True)
@@ -31,22 +33,23 @@ class EigenbasisTraining:
     Parameters
     ----------
     steps, batch : updates, and clouds in each. points, modes : of each cloud.
-    width, depth : of the network.
-    shapes : clouds in the pool, each made when it is first drawn; every draw turns it another way.
+    learned, width, depth : of the network.
+    shapes : clouds in the pool, each made when it is first drawn.
     held_out : clouds beyond the pool, for validation.
     device : ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. seed : of everything random.
     """
 
-    steps: int = 20_000
+    steps: int = 4000
     batch: int = 8
     points: int = 1024
-    modes: int = 32
-    width: int = 128
-    depth: int = 4
+    modes: int = 64
+    learned: int = 64
+    width: int = 96
+    depth: int = 2
     shapes: int = 1000
     held_out: int = 16
-    learning_rate: float = 1e-3
-    validate_every: int = 500
+    learning_rate: float = 2e-3
+    validate_every: int = 250
     device: str = "cpu"
     seed: int = 0
 
@@ -76,32 +79,47 @@ class EigenbasisTraining:
 
 
 class Lesson(Protocol):
-    """A cloud, and how good columns are on it. Turning the cloud changes nothing but the points that the network sees."""
+    """A cloud as the network reads it, and how good the functions are that it makes there."""
 
-    points: Tensor
+    features: Tensor
+    measure: Tensor
 
-    def loss(self, columns: Tensor) -> Tensor:
-        """A scalar, of what the network emits ``(n, K)``."""
+    def loss(self, emitted: Tensor) -> Tensor:
+        """A scalar, of what the network emits ``(n, learned)``."""
 
-    def measures(self, columns: Tensor) -> dict[str, float]:
-        """Numbers for people, of the same columns."""
+    def measures(self, emitted: Tensor) -> dict[str, float]:
+        """Numbers for people, of the same functions."""
 
 
 class Packed(NamedTuple):
-    """Clouds one after the other: ``points (N, d)``, ``offsets (b + 1,)`` int64, and what they teach."""
+    """Clouds one after the other: ``features (N, f)``, ``measure (N,)``, ``offsets (b + 1,)`` int64, and what they teach."""
 
-    points: Tensor
+    features: Tensor
+    measure: Tensor
     offsets: Tensor
     lessons: list[Lesson]
+
+
+def network_of(plan: EigenbasisTraining) -> EigenbasisNetwork:
+    """The network that geospec ships, at the plan's sizes, untrained."""
+    return EigenbasisNetwork(plan.modes, learned=plan.learned, width=plan.width, depth=plan.depth)
+
+
+def lesson_of(plan: EigenbasisTraining, index: int) -> Lesson:
+    """Cloud ``index`` of the collection with heat probes on it; those held out are on shapes of the other split."""
+    own = index < plan.shapes
+    number, split = (index, "train") if own else (index - plan.shapes, "validation")
+    points = training_cloud(number, plan.points, seed=plan.seed, split=split).points
+    return HeatLesson(network_of(plan), points.to(plan.device))
 
 
 def train_eigenbasis(
     plan: EigenbasisTraining,
     output: str | os.PathLike[str],
     folder: str | os.PathLike[str],
-    network: Callable[[EigenbasisTraining], nn.Module],
-    lesson: Callable[[EigenbasisTraining, int], Lesson],
     *,
+    network: Callable[[EigenbasisTraining], nn.Module] | None = None,
+    lesson: Callable[[EigenbasisTraining, int], Lesson] | None = None,
     resume: bool = False,
     processes: int = 1,
     command: str = "",
@@ -113,8 +131,10 @@ def train_eigenbasis(
     Parameters
     ----------
     output : the weights, ``.safetensors``. folder : of checkpoints and the record, see :func:`geospec.training.train`.
-    network : makes it; it has ``columns(points (N, d), offsets) -> (N, K)`` for a packed batch, and ``config``, its arguments.
-    lesson : ``lesson(plan, i)``, cloud ``i`` of the pool, a pure function; from ``plan.shapes`` on those held out.
+    network : makes another than the one that ships; it has ``columns(features (N, f), measure (N,), offsets) -> (N, learned)`` for a
+        packed batch, and ``config``, its arguments.
+    lesson : other clouds and what they teach; ``lesson(plan, i)`` is cloud ``i`` of the pool, a pure function; those from
+        ``plan.shapes`` on are held out.
     processes : that train together; they divide the batch. command : that is written into the file.
     progress, report : see :func:`geospec.training.train`.
 
@@ -122,7 +142,7 @@ def train_eigenbasis(
     -------
     finished, step, seconds, skipped, parameters, loss, the last ``validation``, and ``output``, which is ``None`` unless finished.
     """
-    together = (plan, Path(output), Path(folder), network, lesson, resume, command)
+    together = (plan, Path(output), Path(folder), network or network_of, lesson or lesson_of, resume, command)
     return launch(_train, *together, processes=processes, device=plan.device, progress=progress, report=report)
 
 
@@ -174,44 +194,38 @@ class Pool:
         self.lesson = lru_cache(maxsize=None)(lambda index: lesson(plan, index))
 
     def batch(self, step: int, share: int, shares: int) -> Packed:
-        """Clouds drawn and turned by the step and their number in the batch."""
-        lessons, turned = [], []
+        """Clouds drawn by the step and their number in the batch."""
+        lessons = []
         for number in range(share, self.plan.batch, shares):
             generator = torch.Generator().manual_seed(mixed_seed(self.plan.seed, step, number))
             lessons.append(self.lesson(int(torch.randint(self.plan.shapes, (), generator=generator))))
-            turned.append(lessons[-1].points @ _turn(lessons[-1].points, generator))
-        return packed(turned, lessons)
+        return packed(lessons)
 
+    @torch.no_grad()
     def validate(self, module: nn.Module) -> dict[str, float]:
         """Means over the clouds held out, one at a time."""
         sums: dict[str, float] = {}
         for index in range(self.plan.shapes, self.plan.shapes + self.plan.held_out):
             lesson = self.lesson(index)
-            columns = _columns(module, packed([lesson.points], [lesson]))
+            columns = _columns(module, packed([lesson]))
             for name, value in {"loss": float(lesson.loss(columns)), **lesson.measures(columns)}.items():
                 sums[name] = sums.get(name, 0.0) + value / self.plan.held_out
         return sums
 
 
-def packed(clouds: list[Tensor], lessons: list[Lesson]) -> Packed:
+def packed(lessons: list[Lesson]) -> Packed:
     """Clouds one after the other."""
-    sizes = torch.tensor([0, *map(len, clouds)], device=clouds[0].device)
-    return Packed(torch.cat(clouds), sizes.cumsum(0), lessons)
+    sizes = torch.tensor([0, *(len(lesson.measure) for lesson in lessons)])
+    features, measure = (torch.cat([getattr(lesson, name) for lesson in lessons]) for name in ("features", "measure"))
+    return Packed(features, measure, sizes.cumsum(0), lessons)
 
 
 def mean_loss(module: nn.Module, batch: Packed) -> Tensor:
     """The mean over the clouds of a batch."""
-    columns = _columns(module, batch)
-    bounds = batch.offsets.tolist()
-    losses = [lesson.loss(columns[a:b]) for lesson, a, b in zip(batch.lessons, bounds[:-1], bounds[1:], strict=True)]
+    emitted = _columns(module, batch)
+    losses = [lesson.loss(emitted[a:b]) for lesson, (a, b) in zip(batch.lessons, pairwise(batch.offsets.tolist()), strict=True)]
     return torch.stack(losses).mean()
 
 
 def _columns(module: Any, batch: Packed) -> Tensor:
-    return module.columns(batch.points, batch.offsets)
-
-
-def _turn(points: Tensor, generator: torch.Generator) -> Tensor:
-    """A random orthogonal matrix, uniform, mirrors included."""
-    q, r = torch.linalg.qr(torch.randn(points.shape[1], points.shape[1], generator=generator, dtype=torch.float64))
-    return (q * r.diagonal().sign()).to(points)
+    return module.columns(batch.features, batch.measure, batch.offsets)
