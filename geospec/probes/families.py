@@ -21,7 +21,7 @@ from .graph import NEIGHBORS, SmoothingGraph, smoothing_graph
 #: Energy of mode k over that of the first: less, and its gradient drowns; more, and the modes beyond disturb it.
 RANGE = 1e-3
 #: Most smoothing steps that "auto" chooses.
-MOST_STEPS = 400
+MOST_STEPS = 1000
 
 
 class ProbeFamily(ABC):

@@ -83,12 +83,12 @@ def smoothing_graph(
     With ``rho`` the bandwidth at a point, ``K_ij = exp(-|x_i - x_j|^2 / (rho_i rho_j))`` on neighbours and itself, and the
     density estimate ``p_i = sum_j K_ij / rho_i^d``:
 
-    ``W_ij = K_ij / ((p_i p_j)^alpha (rho_i rho_j)^(d/2 + 1))``, ``D_i = sum_j W_ij``, ``m_i = D_i rho_i^2``,
-    ``S = I - tau m^-1/2 (D - W) m^-1/2`` with ``tau = min rho^2``.
+    ``W_ij = K_ij / ((p_i p_j)^alpha (rho_i rho_j)^(d/2 + 1))`` off the diagonal, ``D_i = sum_j W_ij``, ``m_i = p'_i^(1 - 2 alpha)`` with
+    the density ``p'`` of the kernel ``K^2``, ``S = I - tau m^-1/2 (D - W) m^-1/2`` with ``tau = min m / D``.
 
     The quadratic form of ``D - W`` tends to ``int |grad f|^2`` and ``m`` to the area element for ``alpha = 1``, for any smooth
-    ``rho``; for a constant one, ``S`` is the diffusion map's ``D^-1/2 W D^-1/2`` (Coifman and Lafon 2006). ``alpha = 1/2``
-    keeps the density's drift (Fokker-Planck), ``alpha = 0`` the graph Laplacian.
+    ``rho``; for a constant one this is the diffusion map's operator (Coifman and Lafon 2006), for one that follows the density Berry and
+    Harlim's (2016). ``alpha = 1/2`` keeps the density's drift (Fokker-Planck), ``alpha = 0`` the graph Laplacian.
 
     Parameters
     ----------
@@ -132,16 +132,17 @@ def smoothing_graph(
         )
     density = row_sums(kernel) / unit_width**dimension
     scale = density**-alpha * unit_width ** -(dimension / 2 + 1)
-    weights = kernel * (scale[row] * scale[col])  # symmetric to the last bit
+    weights = torch.where(row == col, 0, kernel * (scale[row] * scale[col]))  # symmetric to the last bit
     degree = row_sums(weights)
-    mass = degree * width.square()
-    step = width.detach().square().min()
+    # A narrower kernel, the square, sees how near the nearest points are: its density is the better measure.
+    mass = (row_sums(kernel.square()) / unit_width**dimension) ** (1 - 2 * alpha)
+    mass = mass / mass.sum()
+    step = (mass / degree).detach().min()
     root = mass.sqrt()
-    diagonal = (row == col).to(points)
-    values = diagonal * (1 - step * degree / mass)[row] + step * weights / (root[row] * root[col])
+    values = torch.where(row == col, (1 - step * degree / mass)[row], step * weights / (root[row] * root[col]))
     # Second moment of a step: on a d-dimensional manifold E |x_i - x_j|^2 = 2 d t.
-    time = float(step * (weights * apart).detach().sum() / (2 * dimension * mass.detach().sum()))
-    return SmoothingGraph(crow.int(), col.int(), values, mass / mass.sum(), time, width, dimension)
+    time = float(step * (weights * apart).detach().sum() / (2 * dimension))
+    return SmoothingGraph(crow.int(), col.int(), values, mass, time, width, dimension)
 
 
 def _checked(points: Tensor, neighbors: int, bandwidth: float | str, alpha: float, dimension: int | None) -> Tensor:
