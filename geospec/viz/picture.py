@@ -49,7 +49,8 @@ class Picture:
         """The same as pixels, ``scale`` to the unit."""
         from PIL import Image, ImageDraw, ImageFont
 
-        image = Image.new("RGB", tuple(round(scale * side) for side in self.size), "white")
+        across, down = (round(scale * side) for side in self.size)
+        image = Image.new("RGB", (across, down), "white")
         draw = ImageDraw.Draw(image)
         anchors = {"start": "lm", "middle": "mm", "end": "rm"}
         for kind, values in self.marks:

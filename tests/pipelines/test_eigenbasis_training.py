@@ -8,9 +8,10 @@ import pytest
 import torch
 from pipelines.toy_eigenbasis import Columns, lesson, network
 
-from geospec import ArgumentError
+from geospec import ArgumentError, EigenbasisNetwork
+from geospec.datasets import training_cloud
 from geospec.pipelines import EigenbasisTraining, train_eigenbasis
-from geospec.pipelines.eigenbasis_training import KIND, Pool, mean_loss
+from geospec.pipelines.eigenbasis_training import KIND, Pool, lesson_of, mean_loss
 from geospec.weights import load_weights
 
 PLAN = EigenbasisTraining(steps=300, batch=4, points=20, modes=3, shapes=6, held_out=2, learning_rate=0.1, validate_every=100)
@@ -53,24 +54,39 @@ def test_batches_are_pure_and_shares_divide_them():
     pool, again = Pool(PLAN, lesson), Pool(PLAN, lesson)
     again.batch(3, 0, 1)
     whole = pool.batch(7, 0, 1)
-    assert torch.equal(whole.points, again.batch(7, 0, 1).points)
-    assert not torch.equal(whole.points[:20], pool.batch(8, 0, 1).points[:20])
+    assert torch.equal(whole.features, again.batch(7, 0, 1).features)
+    assert not torch.equal(whole.features[:20], pool.batch(8, 0, 1).features[:20])
     module = network(PLAN)
     halves = [mean_loss(module, pool.batch(7, share, 2)) for share in (0, 1)]
     torch.testing.assert_close(sum(halves) / 2, mean_loss(module, whole))
 
 
-def test_turns_keep_distances_and_mirror_half_the_time():
-    pool, signs = Pool(PLAN, lesson), []
-    for step in range(12):
-        batch = pool.batch(step, 0, 1)
-        for turned, taught, a, b in zip(range(4), batch.lessons, batch.offsets[:-1], batch.offsets[1:], strict=True):
-            points = batch.points[a:b]
-            torch.testing.assert_close(torch.cdist(points, points), torch.cdist(taught.points, taught.points), rtol=1e-4, atol=1e-4)
-            signs.append(float(torch.linalg.det(torch.linalg.lstsq(taught.points, points).solution).sign()))
-            assert turned < 4
-    assert {-1.0, 1.0} == set(signs)
-    assert 10 < signs.count(1.0) < 38
+def test_two_processes_train_as_one(tmp_path):
+    """The batch is divided, the gradients are averaged: the same up to the order of sums."""
+    plan = replace(PLAN, steps=10, validate_every=10)
+    results = [train_eigenbasis(plan, tmp_path / f"{n}.safetensors", tmp_path / str(n), processes=n, **TOYS) for n in (1, 2)]
+    one, two = (load_weights(tmp_path / f"{n}.safetensors", KIND).tensors for n in (1, 2))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value)
+    assert results[1]["validation"]["loss"] == pytest.approx(results[0]["validation"]["loss"], rel=1e-5)
+    with pytest.raises(ArgumentError, match="batch: wanted a multiple of the 3 processes, got 4"):
+        train_eigenbasis(plan, tmp_path / "3.safetensors", tmp_path / "3", processes=3, **TOYS)
+
+
+def test_the_network_that_ships_is_trained_and_read(tmp_path):
+    """The whole way at the smallest sizes, from the collection to a basis."""
+    plan = EigenbasisTraining(
+        steps=4, batch=2, points=200, modes=5, learned=4, width=8, depth=1, shapes=2, held_out=1, learning_rate=1e-2, validate_every=2
+    )
+    told = []
+    result = train_eigenbasis(plan, tmp_path / "w.safetensors", tmp_path / "run", report=told.append)
+    assert {"coarse_5", "refined_5", "loss"} == set(result["validation"])
+    assert result["validation"]["refined_5"] > 0.98
+    net = EigenbasisNetwork.load(tmp_path / "w.safetensors")
+    assert (net.modes, net.config["learned"], sum(w.numel() for w in net.parameters())) == (5, 4, result["parameters"])
+    assert Pool(plan, lesson_of).validate(net)["loss"] == pytest.approx(result["validation"]["loss"], rel=1e-5)
+    basis = net(training_cloud(0, 200, split="validation").points)
+    assert basis.k == 5
 
 
 @pytest.mark.parametrize(("name", "value"), [("steps", 0), ("batch", 1.5), ("modes", 21), ("seed", -1), ("held_out", -1), ("width", True)])

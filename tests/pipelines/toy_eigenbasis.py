@@ -7,18 +7,17 @@ from geospec.training import mixed_seed
 
 
 class Columns(nn.Module):
-    """Two invariants of a turn, and a linear layer: ``columns`` is all that a training asks for."""
+    """A linear layer on two features: ``columns`` is all that a training asks for."""
 
     def __init__(self, modes):
         super().__init__()
         self.config = {"modes": modes}
         self.layer = nn.Linear(2, modes)
 
-    def columns(self, points, offsets):
+    def columns(self, features, measure, offsets):
         assert offsets.tolist() == sorted(offsets.tolist())
-        assert int(offsets[-1]) == len(points)
-        radius = points.square().sum(dim=1, keepdim=True)
-        return self.layer(torch.cat([radius, radius.square()], dim=1))
+        assert int(offsets[-1]) == len(features) == len(measure)
+        return self.layer(features)
 
 
 class Radii:
@@ -26,14 +25,17 @@ class Radii:
 
     def __init__(self, points):
         self.points = points
+        radius = points.square().sum(dim=1, keepdim=True)
+        self.features = torch.cat([radius, radius.square()], dim=1)
+        self.measure = torch.full((len(points),), 1 / len(points))
 
-    def loss(self, columns):
-        assert len(columns) == len(self.points)
-        wanted = self.points.square().sum(dim=1, keepdim=True) * torch.arange(1, columns.shape[1] + 1)
-        return (columns - wanted).square().mean()
+    def loss(self, emitted):
+        assert len(emitted) == len(self.features)
+        wanted = self.features[:, :1] * torch.arange(1, emitted.shape[1] + 1)
+        return (emitted - wanted).square().mean()
 
-    def measures(self, columns):
-        return {"points": len(columns)}
+    def measures(self, emitted):
+        return {"points": len(emitted)}
 
 
 def network(plan):

@@ -124,9 +124,9 @@ def test_names_of_the_papers_rows(tmp_path):
 
 def test_a_mesh_of_a_folder(tmp_path, monkeypatch):
     """The row, its ceiling and its picture, at a size that takes seconds."""
-    monkeypatch.setattr(meshes, "MODES", 12)
-    monkeypatch.setattr(meshes, "ORACLE_MODES", 14)
-    monkeypatch.setattr(meshes, "QUICK_SAMPLES", 250)
+    monkeypatch.setattr(meshes, "MODES", 10)
+    monkeypatch.setattr(meshes, "ORACLE_MODES", 12)
+    monkeypatch.setattr(meshes, "QUICK_SAMPLES", 160)
     data = tmp_path / "data"
     data.mkdir()
     geospec.save(bumpy_sphere(3), data / "fertility.off")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from numbers import Integral
 from typing import Any, ClassVar, Self, final
@@ -23,6 +24,8 @@ from .fitting import Plan, Progress, train
 
 #: Points on which the encoder is trained; a larger cloud is thinned to these for training, and all points take part at the end.
 TRAINING_POINTS = 4096
+#: Columns learned beyond the modes, at least; a quarter of the modes where that is more.
+SPARE = 8
 REFINEMENTS = ("rayleigh-ritz",)
 MASSES = ("graph", "learned")
 
@@ -30,7 +33,7 @@ MASSES = ("graph", "learned")
 class Reader(nn.Module):
     """From points to functions: centre and scale, encoder, and the matrix that makes its columns the basis's and further ones.
 
-    ``forward(points (m, d)) -> (m, columns)``, float64 as ``turn (columns, columns)`` is; the first k are the basis's. A constant column
+    ``forward(points (m, d)) -> (m, kept)``, float64 as ``turn (columns, kept)`` is; the first k are the basis's. A constant column
     stands before the encoder's own if ``constant``.
     """
 
@@ -130,12 +133,12 @@ class LearnedEigenbasis(SampledBasis):
         Parameters
         ----------
         points : (n, d) float32 or float64 in any dimension, or a cloud, in any unit; scaled to radius 1 for the encoder alone.
-        k : number of modes, at most n. A third more columns are learned, which the refinement draws on.
+        k : number of modes, at most n. At least a quarter more columns are learned, which the refinement draws on.
         probes : the family that chooses the operator, see :mod:`geospec.probes`; ``HeatProbes()`` by default, the Laplacian whatever
             the density of the points.
         encoder : ``"mlp"`` sees each point for itself; ``"transformer"`` is the paper's, ``O(n^2)`` time; ``"latent"`` lets points speak
-            through latent tokens, linear in n; or a module ``(n, d) -> (n, columns)`` of the caller's, trained as it is, with at least k
-            columns (k - 1 where the constant is known).
+            through latent tokens, linear in n; or a module ``(n, d) -> (n, columns)`` of the caller's, with at least k columns (k - 1
+            where the constant is known): a copy is trained from its weights, and frozen.
         exact : apply the covariance itself, without sampling noise; by default wherever the family can. ``False`` draws
             ``samples`` fresh fields for each step.
         loss : ``"log"`` or ``"plain"``, see :func:`geospec.losses.nested_reconstruction`; ``"published"`` is the paper's own (sampled
@@ -165,7 +168,7 @@ class LearnedEigenbasis(SampledBasis):
         Source: arXiv 2512.01103 (learning eigenstructures of unstructured data manifolds); the loss in closed form is ours.
         """
         cloud = _points(points)
-        _check(cloud, k, exact, loss, mass, refine, training_points)
+        _check(cloud, k, loss, mass, refine, training_points=training_points, max_steps=max_steps, samples=samples)
         family = HeatProbes() if probes is None else probes
         if not isinstance(family, ProbeFamily):
             hint = "geospec.probes.CallableProbes takes any function"
@@ -181,13 +184,13 @@ class LearnedEigenbasis(SampledBasis):
         scale = (few.double() - center).norm(dim=1).max().clamp_min(torch.finfo(torch.float32).tiny)
         net = _encoder(encoder, few, k, constant, taught, float(scale), seed).to(few.device)
         inputs = ((few.double() - center) / scale).to(next(net.parameters()))
-        columns = _columns_of(net, inputs, k - constant) + constant
+        columns = _columns_of(net, inputs, k - constant, len(few) - constant) + constant
         scaled = isinstance(taught, GraphProbes) and mass == "graph"
         fitted = train(net, inputs, taught, k, plan, scaled, progress)
 
         whole = taught if few.shape == cloud.shape else _on(family, cloud, k, refine)
         turn = torch.eye(columns, dtype=torch.float64, device=few.device)
-        reader = Reader(net, center, scale, turn, constant).requires_grad_(False)
+        reader = Reader(net.eval(), center, scale, turn, constant).requires_grad_(False)
         options = {
             "probes": family.options(),
             "encoder": _described(encoder, net),
@@ -215,12 +218,10 @@ class LearnedEigenbasis(SampledBasis):
     ) -> LearnedEigenbasis:
         """Columns on these points, made orthonormal, refined, scaled by the measure."""
         with torch.no_grad():
-            emitted = reader.columns(points.detach()).double() @ reader.turn
+            emitted = reader.columns(points.detach()).double() @ reader.turn[:, : len(points)].double()
             measure = probes.measure.double()
             root = (measure * len(points)).sqrt()[:, None]
-            scaled = emitted * root if isinstance(probes, GraphProbes) and mass == "graph" else emitted
-            q, r = orthonormal(scaled)
-            turn = torch.linalg.solve_triangular(r, torch.eye(len(r), dtype=r.dtype, device=r.device), upper=True)
+            q, turn = _independent(emitted * root if isinstance(probes, GraphProbes) and mass == "graph" else emitted, k)
             eigenvalues, errors = None, None
             if isinstance(probes, GraphProbes):
                 if refine is not None:
@@ -237,7 +238,7 @@ class LearnedEigenbasis(SampledBasis):
             if mass == "learned":
                 measure = _learned_measure(q[:, 0])
             sign = signs(q / measure.sqrt()[:, None], measure)
-            turn = reader.turn @ (turn * sign) * math.sqrt(len(points))
+            turn = reader.turn[:, : len(points)].double() @ (turn * sign) * math.sqrt(len(points))
             held = Reader(reader.encoder, reader.center, reader.scale, turn, reader.constant)
             modes = (q * sign)[:, :k] / measure.sqrt()[:, None]
         return cls(
@@ -328,14 +329,40 @@ class LearnedEigenbasis(SampledBasis):
         own = {name: value for name, value in arrays.items() if not name.startswith("reader.")}
         reader = None
         if held:
-            described = options["encoder"]
-            one_of("encoder", described["name"], tuple(ENCODERS))
-            net = ENCODERS[described["name"]](**described["config"])
-            constant = options["mass"] == "graph" and held["turn"].shape[0] == described["config"]["outputs"] + 1
-            reader = Reader(net, *(torch.empty_like(held[name]) for name in ("center", "scale", "turn")), constant)
-            reader.load_state_dict(held)
-            reader.requires_grad_(False)
+            reader = _read(held, options)
         return cls(**own, options=options, reader=reader, family=family_of(options.get("probes", {})))
+
+
+def _read(held: dict[str, Tensor], options: dict[str, Any]) -> Reader:
+    """The reader of a file's tensors; only encoders of our own are made, from numbers.
+
+    Raises
+    ------
+    ValueError : tensors and description that do not belong together.
+    """
+    try:
+        described = options["encoder"]
+        one_of("encoder", described["name"], tuple(ENCODERS))
+        net = ENCODERS[described["name"]](**described["config"]).to(held["encoder.head.weight"].dtype)
+        constant = held["turn"].shape[0] == described["config"]["outputs"] + 1
+        reader = Reader(net, *(torch.empty_like(held[name]) for name in ("center", "scale", "turn")), constant)
+        reader.load_state_dict(held)
+    except (KeyError, RuntimeError) as cause:  # what is absent, or has another shape
+        raise ValueError(f"the encoder does not fit its description: {cause}") from cause
+    return reader.eval().requires_grad_(False)
+
+
+def _independent(columns: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Orthonormal ``q (n, kept)`` and ``turn (columns, kept)`` with ``q = columns turn``, without the columns that depend on others."""
+    q, r = orthonormal(columns)
+    kept = r.diagonal() > 0
+    if int(kept.sum()) < k:
+        hint = "train longer, or use an encoder with more columns"
+        raise ConvergenceError(f"fit: the encoder gives {int(kept.sum())} independent columns on {len(q)} points, {k} are needed; {hint}")
+    q, r = q[:, kept], r[kept][:, kept]
+    turn = columns.new_zeros(columns.shape[1], len(r))
+    turn[kept] = torch.linalg.solve_triangular(r, torch.eye(len(r), dtype=r.dtype, device=r.device), upper=True)
+    return q, turn
 
 
 def _on(family: ProbeFamily, points: Tensor, k: int, refine: str | None) -> Probes:
@@ -353,13 +380,13 @@ def _points(points: Tensor | PointCloud) -> Tensor:
     return cloud.points
 
 
-def _check(cloud: Tensor, k: int, exact: bool | None, loss: str, mass: str, refine: str | None, training_points: int) -> None:
-    if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
-        raise ArgumentError(problem("k", "a positive integer", repr(k)))
-    if not isinstance(training_points, Integral) or training_points < 1:
-        raise ArgumentError(problem("training_points", "a positive integer", repr(training_points)))
-    if k > min(len(cloud), training_points):
-        raise ArgumentError(problem("k", f"at most the {min(len(cloud), training_points)} points to learn from", k, "ask for fewer modes"))
+def _check(cloud: Tensor, k: int, loss: str, mass: str, refine: str | None, **counts: int) -> None:
+    for name, value in {"k": k, **counts}.items():
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+            raise ArgumentError(problem(name, "a positive integer", repr(value)))
+    most = min(len(cloud), counts["training_points"])
+    if k > most:
+        raise ArgumentError(problem("k", f"at most the {most} points to learn from", k, "ask for fewer modes"))
     check_loss(loss)
     one_of("mass", mass, MASSES)
     _check_refine(refine)
@@ -384,9 +411,12 @@ def _exact(asked: bool | None, loss: str, probes: Probes) -> bool:
 
 def _encoder(encoder: str | nn.Module, points: Tensor, k: int, constant: bool, probes: Probes, radius: float, seed: int) -> nn.Module:
     if isinstance(encoder, nn.Module):
-        return encoder
+        if next(encoder.parameters(), None) is None:
+            raise ArgumentError(problem("encoder", "a module with parameters to train", type(encoder).__name__))
+        return copy.deepcopy(encoder).requires_grad_(True)
     one_of("encoder", encoder, tuple(ENCODERS))
-    outputs = max(min(k + max(8, math.ceil(k / 3)), len(points)) - constant, 1)
+    columns = 8 * math.ceil((k + max(SPARE, k // 4)) / 8)  # whole registers of the smoothing
+    outputs = max(min(columns, len(points)) - constant, 1)
     options: dict[str, Any] = {}
     if encoder != "transformer":
         top = float(probes.graph.eigenvalue(probes.leading(k).factors[-1:])) if isinstance(probes, GraphProbes) else 0.0
@@ -406,11 +436,11 @@ def _described(encoder: str | nn.Module, net: nn.Module) -> dict[str, Any]:
     return {"name": type(net).__name__}
 
 
-def _columns_of(net: nn.Module, inputs: Tensor, least: int) -> int:
+def _columns_of(net: nn.Module, inputs: Tensor, least: int, most: int) -> int:
     with torch.no_grad():
         emitted = net(inputs)
-    if not isinstance(emitted, Tensor) or emitted.dim() != 2 or len(emitted) != len(inputs) or emitted.shape[1] < least:
-        wanted = f"a module from {tuple(inputs.shape)} to ({len(inputs)}, columns) with at least {least} columns"
+    if not isinstance(emitted, Tensor) or emitted.dim() != 2 or len(emitted) != len(inputs) or not least <= emitted.shape[1] <= most:
+        wanted = f"a module from {tuple(inputs.shape)} to ({len(inputs)}, columns) with {least} to {most} columns"
         raise ArgumentError(problem("encoder", wanted, getattr(emitted, "shape", type(emitted).__name__)))
     return emitted.shape[1]
 

@@ -8,18 +8,22 @@ from dataclasses import asdict, dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ... import ops
 from ...errors import ConvergenceError
 from ...losses import nested_reconstruction, weighted_reconstruction
 from ...metrics import optimality_ratio
 from ...probes import GraphProbes, Probes
+from ...probes.fields import FeatureProbes
 from ..eigensolvers import eigenpairs
 from .columns import orthonormal, with_constant
 
 Progress = Callable[[str, int, int], None]
 #: Fields that stand for the covariance where it is known by samples alone: held back from training, for the bound.
 HELD_BACK = 1000
+#: Random vectors of the estimate of the trace.
+TRACE_VECTORS = 32
 #: The clip of the gradient's norm and the steps of warm-up.
 CLIP, WARM_UP = 1.0, 30
 #: Steps between checks.
@@ -67,43 +71,52 @@ class Plan:
 
 
 class Bound:
-    """The least that any basis leaves, and what this one leaves above it."""
+    """The least that any basis leaves, and what this one leaves above it: exact wherever the covariance is known, also to a fit by samples."""
 
-    def __init__(self, probes: Probes, k: int, exact: bool, seed: int) -> None:
-        self.probes, self.k, self.exact = probes, k, exact
-        if exact:
+    def __init__(self, probes: Probes, k: int, seed: int) -> None:
+        self.probes, self.k = probes, k
+        self.held: Tensor | None = None
+        if isinstance(probes, GraphProbes):
             self.energies, self.total = _best(probes, k, seed)
-            return
-        self.held = probes.sample(HELD_BACK, torch.Generator().manual_seed(seed + 1)).double()
-        self.total = float(self.held.square().sum()) / HELD_BACK
-        small = self.held.T @ self.held if probes.n > HELD_BACK else self.held @ self.held.T
-        self.energies = torch.linalg.eigvalsh(small / HELD_BACK).flip(0)[:k].clamp_min(0)
+        elif isinstance(probes, FeatureProbes):
+            features = probes.features.double()
+            best = torch.linalg.svdvals(features).square()[:k]
+            self.energies, self.total = functional.pad(best, (0, k - len(best))), float(features.square().sum())
+        else:
+            self.held = probes.sample(HELD_BACK, torch.Generator().manual_seed(seed + 1)).double()
+            self.total = float(self.held.square().sum()) / HELD_BACK
+            small = self.held.T @ self.held if probes.n > HELD_BACK else self.held @ self.held.T
+            best = torch.linalg.eigvalsh(small / HELD_BACK).flip(0)[:k].clamp_min(0)
+            self.energies = functional.pad(best, (0, k - len(best)))
 
     def check(self, step: int, q: Tensor, gradient: float) -> Check:
         """Where the columns stand; ``q (n, K)`` with K of at least k."""
         q = q[:, : self.k].double()
         captured = self._captured(q)
-        left, least = (_left(self.total, x, self.total) for x in (captured, self.energies))
+        left, least = (_left(self.total, x) for x in (captured, self.energies))
         log_ratio = math.exp(float((left / least).log().mean()))
         return Check(step, optimality_ratio(captured, self.energies, self.total), log_ratio, gradient)
 
     def _captured(self, q: Tensor) -> Tensor:
-        if self.exact:
-            return (q * self.probes.covariance(q)).sum(dim=0)
-        return (q.T @ self.held).square().sum(dim=1) / HELD_BACK
+        if self.held is not None:
+            return (q.T @ self.held).square().sum(dim=1) / HELD_BACK
+        return (q * self.probes.covariance(q)).sum(dim=0)
 
 
-def _left(total: float, energies: Tensor, scale: float) -> Tensor:
-    return (total - energies.cumsum(0)).clamp_min(1e-9 * scale)
+def _left(total: float, energies: Tensor) -> Tensor:
+    return (total - energies.cumsum(0)).clamp_min(1e-9 * total)
 
 
-def _best(probes: Probes, k: int, seed: int) -> tuple[Tensor, float]:
-    """The k largest energies by the library's own eigensolver, and the trace: they certify, they do not teach."""
-    if isinstance(probes, GraphProbes):
-        factors = 1 - eigenpairs(probes.graph.generator(probes.values), k=k).values.to(probes.measure.device)
-        return probes.law.energy(factors), probes.trace(k, seed)
-    features = probes.features.double()  # type: ignore[attr-defined]
-    return torch.linalg.svdvals(features).square()[:k], float(features.square().sum())
+def _best(probes: GraphProbes, k: int, seed: int) -> tuple[Tensor, float]:
+    """The k largest energies by the library's own eigensolver, and the trace: they certify, they do not teach.
+
+    The trace is what these modes hold, and Hutchinson's estimate of the small rest outside them (Meyer et al., Hutch++, 2021).
+    """
+    found = eigenpairs(probes.graph.generator(probes.values), k=k)
+    energies, vectors = probes.law.energy(1 - found.values.to(probes.measure)), found.vectors.to(probes.measure)
+    white = torch.randn(probes.n, TRACE_VECTORS, generator=torch.Generator().manual_seed(seed)).to(probes.measure)
+    rest = white - vectors @ (vectors.T @ white)
+    return energies.double(), float(energies.double().sum() + (rest * probes.covariance(rest)).double().sum() / TRACE_VECTORS)
 
 
 def train(encoder: nn.Module, inputs: Tensor, probes: Probes, k: int, plan: Plan, scaled: bool, progress: Progress | None) -> Fitted:
@@ -113,7 +126,7 @@ def train(encoder: nn.Module, inputs: Tensor, probes: Probes, k: int, plan: Plan
     ------
     ConvergenceError : the loss or its gradient is not finite.
     """
-    bound = Bound(probes, k, plan.exact, plan.seed)
+    bound = Bound(probes, k, plan.seed)
     generator = torch.Generator().manual_seed(plan.seed + 2)
     optimiser = torch.optim.AdamW(encoder.parameters(), lr=plan.learning_rate, weight_decay=0.0)
     fitted = Fitted()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ... import ops
-from ...errors import ArgumentError, one_of, problem
+from ...errors import ArgumentError, ShapeError, one_of, problem
 from ...nn.encoders import LatentBlock
 from ...probes import GraphProbes, HeatProbes, smoothing_graph
 from ...probes.fields import HeatField
@@ -79,7 +79,7 @@ class EigenbasisNetwork(nn.Module):
         }  # fmt: skip
         self.modes = modes
         self.exponents = [e for total in range(1, degree + 1) for e in combinations_with_replacement(range(3), total)]
-        coarse = 2 * len(self.exponents)
+        self.coarse = coarse = 2 * len(self.exponents)
         if not 2 <= modes <= coarse:
             hint = "raise the degree"
             raise ArgumentError(problem("modes", f"from 2 to the {coarse} functions that monomials of degree {degree} give", modes, hint))
@@ -101,7 +101,10 @@ class EigenbasisNetwork(nn.Module):
     def prepare(self, points: Tensor) -> Prepared:
         """The features of a cloud ``(n, 3)``: a neighbour search and some ``T`` smoothing steps; differentiable in the points."""
         if points.dim() != 2 or points.shape[1] != 3:
-            raise ArgumentError(problem("points", "shape (n, 3)", tuple(points.shape)))
+            raise ArgumentError(problem("points", "shape (n, 3)", tuple(points.shape), "LearnedEigenbasis.fit takes any dimension"))
+        if len(points) <= self.coarse:
+            hint = "LearnedEigenbasis.fit takes fewer"
+            raise ShapeError(problem("points", f"more than the {self.coarse} coarse functions", len(points), hint))
         wide = points.double()
         graph = smoothing_graph(wide)
         probes = HeatProbes().of(graph, min(self.modes, graph.n))
@@ -133,18 +136,22 @@ class EigenbasisNetwork(nn.Module):
         return self.head(self.norm(x))
 
     def functions(self, ready: Prepared) -> Tensor:
-        """Coarse modes, then learned functions, smoothed: ``(n, coarse + learned)`` without the constant, of the probes' type."""
+        """Coarse modes, then learned functions, smoothed: ``(n, coarse + learned)`` without the constant, of the probes' type.
+
+        With the constant they are at most n; the last are left out.
+        """
         emitted = self.columns(ready.features, ready.measure, torch.tensor([0, len(ready.measure)]))
         root = ready.probes.measure.sqrt()[:, None]
         learned = ready.probes.smooth(root * emitted.to(root), AFTER) / root
-        return torch.cat([ready.features[:, 3:].to(root), learned], dim=1)
+        return torch.cat([ready.features[:, 3:].to(root), learned], dim=1)[:, : len(root) - 1]
 
     def forward(self, points: Tensor | PointCloud, k: int | None = None, refine: str | None = "rayleigh-ritz") -> LearnedEigenbasis:
         """The basis of a cloud.
 
         Parameters
         ----------
-        points : (n, 3) or a cloud, in any unit and position, in one piece or several. k : modes, at most ``modes``; all by default.
+        points : (n, 3) or a cloud, in any unit and position, in one piece or several; more points than coarse functions.
+        k : modes, at most ``modes``; all by default.
         refine : ``"rayleigh-ritz"`` rotates all columns, coarse and learned, to the Ritz vectors of the cloud's own smoothing operator,
             a dense problem of as many rows; ``None`` keeps their order, in which the coarse modes come first.
 
@@ -152,7 +159,7 @@ class EigenbasisNetwork(nn.Module):
         no two principal axes, and with refinement no two eigenvalues, may be equal). Of a cloud of more than 4,096 points the
         network sees as many, chosen by farthest points; its columns are interpolated to the others, smoothed, and refined on all.
 
-        Cost on one core: 0.1 s for 1,000 points, 1 s for 10k, 10 s for 100k.
+        Cost on one core: 0.1 s for 1,000 points, 1 s for 10k, 7 s for 100k, with 0.5 GiB.
         """
         if refine is not None:
             one_of("refine", refine, REFINEMENTS)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 INK, SOFT, GRID, GOOD, BAD = "#1c1f26", "#6e737d", "#dddddd", "#2f76b2", "#c8442b"
-COLORS = ("#0b62a4", "#d1495b", "#66a182", "#8d6cab", "#edae49", "#2e4057", "#7f7f7f", "#b07aa1", "#15c3d6", "#8c3410")
+COLORS, PALE = ("#0b62a4", "#d1495b", "#3f8f5f", "#8d6cab", "#edae49", "#2e4057", "#15c3d6", "#8c3410"), "#b9bec8"
 #: Modes that are drawn of the first mesh.
 SHOWN = (1, 4, 9, 19)
 WIDTH = 1200
@@ -71,12 +71,19 @@ def _curves(exhibits: list[Exhibit]) -> Picture:
     height, left, right, top = 430, 60, WIDTH - 260, 60
     picture = Picture(WIDTH, height)
     picture.text(20, 18, "Mean |cos| over the first k modes, index by index", INK, size=16)
-    picture.text(20, 38, "thick: learned; thin: exact eigenvectors of the smoother; dots: the paper", SOFT, size=12)
+    picture.text(
+        20, 38, "thick: learned; thin: exact eigenvectors of the smoother; dots: the paper; grey: meshes that it has not", SOFT, size=12
+    )
     bottom = height - 36
     longest = max(len(exhibit.cosines) for exhibit in exhibits)
 
     def place(k: float, value: float) -> tuple[float, float]:
         return left + (right - left) * (k - 1) / max(longest - 1, 1), bottom - (bottom - top) * max(value, 0.0)
+
+    def curve(cosines: list[float], color: str, width: float) -> None:
+        means = np.cumsum(cosines) / np.arange(1, len(cosines) + 1)
+        for (k, a), (_, b) in pairwise(enumerate(means, start=1)):
+            picture.line(*place(k, float(a)), *place(k + 1, float(b)), color, width)
 
     for tenth in range(0, 11, 2):
         _, y = place(1, tenth / 10)
@@ -85,39 +92,43 @@ def _curves(exhibits: list[Exhibit]) -> Picture:
     for k in (1, 10, 20, 30, 40, 50):
         if k <= longest:
             picture.text(place(k, 0)[0], bottom + 16, str(k), SOFT, "middle")
-    for i, exhibit in enumerate(exhibits):
+    ours = [exhibit for exhibit in exhibits if exhibit.paper is not None]
+    others = [exhibit for exhibit in exhibits if exhibit.paper is None]
+    for exhibit in others:
+        curve(exhibit.cosines, PALE, 1.2)
+        picture.text(right + 6, place(1, float(np.mean(exhibit.cosines)))[1], exhibit.name, SOFT, size=9)
+    for i, exhibit in enumerate(ours):
         color = COLORS[i % len(COLORS)]
-        for values, width in ((exhibit.ceiling, 0.8), (exhibit.cosines, 2.5)):
-            means = np.cumsum(values) / np.arange(1, len(values) + 1)
-            for (k, a), (_, b) in pairwise(enumerate(means, start=1)):
-                picture.line(*place(k, float(a)), *place(k + 1, float(b)), color, width)
+        curve(exhibit.ceiling, color, 0.8)
+        curve(exhibit.cosines, color, 2.5)
         for k, value in zip((10, 20, 50), (exhibit.paper or ())[:3], strict=False):
             picture.dot(*place(k, value), 4.5, color)
         y = top + 10 + 20 * i
-        picture.line(right + 24, y, right + 48, y, color, 3)
-        picture.text(right + 56, y, exhibit.name, INK, size=12)
+        picture.line(right + 134, y, right + 158, y, color, 3)
+        picture.text(right + 164, y, exhibit.name, INK, size=12)
     return picture
 
 
 def _checks(rows: Sequence[Row]) -> Picture:
-    """A line for each check: what was found against what is asked."""
-    lines: list[tuple[Row, Check | None]] = [(row, check) for row in rows for check in (row.checks or (None,))]
-    step = 19
-    picture = Picture(WIDTH, 56 + step * len(lines) + 16)
+    """A line for each check, in two columns: what was found against what is asked. Rows that ask nothing are in the table alone."""
+    lines: list[tuple[Row, Check | None]] = [
+        (row, check) for row in rows if row.verdict in ("pass", "FAIL") for check in (row.checks or (None,))
+    ]
+    step, half = 18, -(-len(lines) // 2)
+    picture = Picture(WIDTH, 56 + step * half + 16)
     picture.text(20, 18, "Every check: the found number, and the limit it is held against", INK, size=16)
     for i, (row, check) in enumerate(lines):
-        y = 50 + step * i
-        label = row.run if i == 0 or lines[i - 1][0] is not row else ""
-        if label:
-            picture.line(20, y - step / 2, WIDTH - 20, y - step / 2, GRID)
-        picture.text(20, y, label, INK, size=12)
+        x, y = 20 + WIDTH // 2 * (i // half), 50 + step * (i % half)
+        if i % half == 0 or lines[i - 1][0] is not row:
+            picture.line(x, y - step / 2, x + WIDTH / 2 - 40, y - step / 2, GRID)
+            picture.text(x, y, row.run, INK, size=12)
         if check is None:
-            picture.text(190, y, f"{row.verdict}: {(row.problem or row.what)[:120]}", BAD if row.verdict == "FAIL" else SOFT, size=12)
+            picture.text(x + 130, y, row.problem[:60], BAD, size=12)
             continue
         color = GOOD if check.passed else BAD
-        picture.text(190, y, check.what, INK, size=12)
-        picture.text(700, y, number(check.value), color, "end", size=12)
-        picture.text(740, y, check.wanted.removeprefix(check.what).strip(), SOFT, size=12)
-        picture.dot(830, y, 4, color)
-        picture.text(845, y, "holds" if check.passed else "falls short", color, size=12)
+        picture.text(x + 130, y, check.what, INK, size=12)
+        picture.text(x + 420, y, number(check.value), color, "end", size=12)
+        picture.text(x + 435, y, check.wanted.removeprefix(check.what).strip(), SOFT, size=12)
+        picture.dot(x + 505, y, 4, color)
+        picture.text(x + 515, y, "" if check.passed else "short", color, size=12)
     return picture

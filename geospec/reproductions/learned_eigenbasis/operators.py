@@ -24,7 +24,7 @@ def blob_spectrum(setting: Setting) -> Iterator[Row]:
     """A4 with the automatic bandwidth, with the one that the note set by hand for its blob, and with one that is too wide."""
     mesh = blob()
     eigenvalues, modes, areas = cotangent(mesh, max(CUTS))
-    rows = {
+    rows: dict[str, tuple[float | str, str, str]] = {
         "A4": ("auto", "exact eigenvectors of the smoother against cotangent modes of a blob, automatic bandwidth", NOTE_A4),
         "A4, .05": (0.05, "the same, bandwidth .05, as the note set it by hand for its own blob", NOTE_A4),
         "A4, .1": (0.10, "the same, bandwidth .1: too wide", "cos .843 / .760 / .508, λ error, one scale .017"),
