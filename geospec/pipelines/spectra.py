@@ -71,6 +71,11 @@ class Spectra(ABC):
     def basis(self, side: int, part: InUse, operator: Laplacian, k: int, progress: Progress | None) -> SampledBasis:
         """``k`` modes with eigenvalues on the points of ``part.shape``, on the CPU; side 0 is the source."""
 
+    def area(self, basis: SampledBasis) -> float:
+        """The area that the eigenvalues of a basis speak of."""
+        assert basis.eigenvalues is not None
+        return float(basis.measure.sum()) if self.same_area else weyl_area(basis.eigenvalues)
+
 
 @dataclass(frozen=True)
 class LaplaceSpectra(Spectra):
@@ -204,7 +209,7 @@ def weyl_area(eigenvalues: Tensor) -> float:
     return 4 * math.pi * float((index / values[first:]).log().mean().exp())
 
 
-def at_unit_area(basis: SampledBasis, area: float | Tensor) -> SampledBasis:
+def at_unit_area(basis: SampledBasis, area: float) -> SampledBasis:
     """The basis with a measure that sums to one and eigenvalues of the shape scaled to area one, where those of two shapes compare."""
     assert basis.eigenvalues is not None
     total = basis.measure.sum()
