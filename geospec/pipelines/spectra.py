@@ -197,8 +197,8 @@ def weyl_area(eigenvalues: Tensor) -> float:
     """The area of a surface by its spectrum: Weyl's law ``lambda_i ~ 4 pi i / area``, fitted in the logarithm above the first quarter.
 
     For bases whose measure is a share of the whole. Right to some percent for a closed surface whose eigenvalues are; what matters to a
-    match is that the rule scales as an area does and knows neither the density nor the number of points: two
-    samples of one surface get the same area within a percent or two. Source: Weyl 1911.
+    match is that the rule scales as an area does and knows neither the density nor the number of points: of two samples of one
+    surface, ten times denser here than there, the ratio comes out right to a few percent. Source: Weyl 1911.
     """
     values = eigenvalues.detach().double().cpu()
     first = max(1, len(values) // 4)
