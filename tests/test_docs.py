@@ -11,8 +11,21 @@ from geospec.testing import bumpy_sphere
 PAGES = ["README.md", "docs/index.md", "docs/command-line.md"]
 PAGES += [
     f"docs/concepts/{name}.md"
-    for name in ("shapes", "laplacian", "geodesics", "basis", "descriptors", "maps", "match", "neighbours", "training")
+    for name in (
+        "shapes",
+        "laplacian",
+        "geodesics",
+        "basis",
+        "descriptors",
+        "maps",
+        "match",
+        "neighbours",
+        "training",
+        "learned-eigenbasis",
+    )
 ]
+
+PAGES += ["docs/concepts/learned-eigenbasis.md"]
 
 
 @pytest.fixture(scope="module")

@@ -172,10 +172,13 @@ def _check_kind(context: typer.Context, kind: str, encoder: str, probes: str) ->
 def _of_points(
     shape: Shape, k: int, kind: str, encoder: str, probes: str, max_steps: int, seed: int, progress: Progress
 ) -> LearnedEigenbasis:
+    import torch
+
     import geospec
 
     if kind == "network":
-        return geospec.EigenbasisNetwork.pretrained().to(shape.points.device)(shape.points, k)
+        with torch.no_grad():
+            return geospec.EigenbasisNetwork.pretrained().to(shape.points.device)(shape.points, k)
     family = getattr(geospec.probes, PROBES[probes])()
     return geospec.LearnedEigenbasis.fit(shape.points, k, probes=family, encoder=encoder, max_steps=max_steps, seed=seed, progress=progress)
 

@@ -114,7 +114,8 @@ class PointSpectra(Spectra):
     def basis(self, side: int, part: InUse, operator: Laplacian, k: int, progress: Progress | None) -> SampledBasis:
         points = part.shape.points.detach()
         if self.name == "network":
-            return EigenbasisNetwork.pretrained()(points, k)
+            with torch.no_grad():
+                return EigenbasisNetwork.pretrained()(points, k)
         return LearnedEigenbasis.fit(points, k, max_steps=STEPS, training_points=max(TRAINING_POINTS, k), progress=progress)
 
 

@@ -304,7 +304,7 @@ def _learning_section(basis: Basis) -> str:
     drawn = axes.svg(
         f'{axes.grid(levels)}<path class="curve" d="M{"L".join(points)}"/>{dots}',
         f"Optimality ratio less one over {steps[-1]} training steps",
-        f"loss over its lower bound, less 1, over training steps; in the end {history[-1]['optimality_ratio']:.4f} − 1",
+        f"ratio less 1 over training steps; the ratio in the end: {history[-1]['optimality_ratio']:.4f}",
     )
     return f"<section><h2>Learning</h2>{drawn}</section>"
 

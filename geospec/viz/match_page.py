@@ -28,6 +28,8 @@ EXPLAINED = {
     "k": ("modes (k)", ""),
     "first_map": ("first map: what speaks for it, 0 is best", ""),
     "next_score": ("score of the next best first map", ""),
+    "bases": ("what the bases are", ""),
+    "optimality_ratio": ("optimality ratio, 1 is the best basis", ""),
     "seconds": ("seconds, stage by stage", ""),
     "error_mean": ("mean", ""),
     "error_median": ("median", ""),

@@ -29,7 +29,14 @@ def constant_columns(probes: Probes) -> int:
 
 
 def orthonormal(columns: Tensor) -> tuple[Tensor, Tensor]:
-    """``Q`` and ``R`` of the thin QR; a column that depends on those before it is replaced and learns nothing in that step."""
+    """``Q`` and ``R`` of the thin QR; a column that depends on those before it is replaced and learns nothing in that step.
+
+    Raises
+    ------
+    ConvergenceError : NaN or infinity.
+    """
+    if not bool(torch.isfinite(columns.detach()).all()):
+        raise ConvergenceError("the columns of the encoder hold NaN or infinity; lower learning_rate")
     return ops.cholesky_qr(columns, rank_guard=True)
 
 
@@ -55,7 +62,6 @@ def rayleigh_ritz(q: Tensor, probes: GraphProbes, fixed: int = 0) -> Rotated:
     # With its residual as one more column, each pair is the 2 x 2 problem [[mu, |r|], [|r|, <r, S r> / |r|^2]].
     size = rest.square().sum(dim=0)
     half = (factors - (rest * probes.smooth(rest)).sum(dim=0) / size.clamp_min(1e-300)) / 2
+    half = half.clamp_min(0)  # a residual that lies above its pair: no more than its length can be said
     missing = size / (half + (half.square() + size).sqrt()).clamp_min(1e-300)
-    if not bool(torch.isfinite(factors).all()):
-        raise ConvergenceError("rayleigh-ritz: the columns of the encoder hold NaN or infinity; lower learning_rate")
     return Rotated(whole, factors, missing)
