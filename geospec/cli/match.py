@@ -57,8 +57,8 @@ def run(
             "--basis",
             metavar="laplace|learned|network",
             rich_help_panel=options.METHOD,
-            help="laplace: eigenbases of a Laplacian. learned: bases trained on the points alone, for clouds of any density; faces are "
-            "not looked at. network: the same in one pass, by the weights that ship.",
+            help="laplace: eigenbases of a Laplacian. learned: bases trained on the points alone, for clouds of any density; faces only "
+            "give normals. network: the same in one pass, by the weights that ship.",
         ),
     ] = "laplace",
     laplacian: options.Kind = "robust",

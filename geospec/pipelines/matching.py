@@ -54,7 +54,7 @@ def match(
     source, target : meshes or point clouds, in any units and poses, each in one piece. Vertices that no face uses take
         the image of the nearest vertex in use, with confidence 0.
     basis : ``"laplace"``, eigenbases of a Laplacian; ``"learned"``, of the points alone by :meth:`geospec.LearnedEigenbasis.fit`: no
-        mesh, any density, and faces, where a shape has them, are not looked at; ``"network"``, the same by
+        mesh, any density; of faces, where a shape has them, only the normals serve, to tell left from right; ``"network"``, the same by
         :class:`geospec.EigenbasisNetwork` without training; or a pair of bases with eigenvalues, one on each shape's points.
     k : modes of the final functional map, at least 3, at most the points of either shape; ``None`` is 100 for ``"laplace"``, 60 for
         ``"learned"`` and ``"network"``, all that both bases of a pair have. From 20 on the first map is the best of many

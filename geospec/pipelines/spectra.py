@@ -100,7 +100,7 @@ class LaplaceSpectra(Spectra):
 
 @dataclass(frozen=True)
 class PointSpectra(Spectra):
-    """Bases of the points alone, learned or by the network that ships; faces, where there are any, are not looked at."""
+    """Bases of the points alone, learned or by the network that ships; of faces only the normals serve, to tell left from right."""
 
     name: str
 
@@ -111,7 +111,7 @@ class PointSpectra(Spectra):
         return {"basis": self.name}
 
     def seen(self, shape: Shape) -> Shape:
-        return PointCloud(shape.points) if isinstance(shape, Mesh) else shape
+        return PointCloud(shape.points, shape.vertex_normals) if isinstance(shape, Mesh) else shape
 
     def operator(self, shape: Shape) -> Laplacian:
         return smoothing_laplacian(shape.points)

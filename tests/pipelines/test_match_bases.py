@@ -92,7 +92,7 @@ def test_bases_of_two_kinds(bodies, bases, scans):
 
 
 def test_learned_by_name(scans, monkeypatch):
-    """Faces are not looked at, the record tells how the bases were learned, and training reports its steps."""
+    """Of faces only the normals serve, the record tells how the bases were learned, and training reports its steps."""
     monkeypatch.setattr(spectra, "STEPS", 20)
     seen = []
     source, target = (scan.cloud.points[:300] for scan in scans)
@@ -104,9 +104,10 @@ def test_learned_by_name(scans, monkeypatch):
     assert told["optimality_ratio"] > 1
     assert match.record["options"]["basis"] == "learned"
     assert any(stage.startswith("learning, ratio") and total == 20 for stage, _, total in seen)
-    corners = torch.arange(300).reshape(100, 3)
-    again = geospec.match(Mesh(source, corners), Mesh(target, corners), basis="learned", k=12)
-    assert torch.equal(again.target_to_source, match.target_to_source)
+    meshes = [Mesh(points, torch.arange(300).reshape(100, 3)) for points in (source, target)]
+    clouds = [PointCloud(mesh.vertices, mesh.vertex_normals) for mesh in meshes]
+    first, second = (geospec.match(*pair, basis="learned", k=12) for pair in (meshes, clouds))
+    assert torch.equal(first.target_to_source, second.target_to_source)
 
 
 def test_by_the_network(scans, monkeypatch):
