@@ -114,6 +114,7 @@ def run(
     voice.say("shape", described(file, shape))
     start = time.perf_counter()
     with voice.progress() as progress:
+        basis: LaplaceBasis | LearnedEigenbasis
         if kind in OF_POINTS:
             progress("neighbours", 0, 0)
             basis = _of_points(shape, k, kind, encoder, probes, max_steps, seed, progress)
@@ -130,9 +131,13 @@ def run(
                 progress=lambda _, done, total: progress("eigenfunctions", done, total),
             )
         seconds = time.perf_counter() - start
-        beside = _beside(shape, basis, progress) if kind in OF_POINTS and (image or report) else None
+        beside = _beside(shape, basis, progress) if isinstance(basis, geospec.LearnedEigenbasis) and (image or report) else None
         _write(file, shape, basis, beside, output, image, report, progress)
-    told = _tell_points(voice, basis, kind, seconds) if kind in OF_POINTS else _tell_laplace(voice, basis, kind, boundary, seconds)
+    if isinstance(basis, geospec.LaplaceBasis):
+        told = _tell_laplace(voice, basis, kind, boundary, seconds)
+    else:
+        told = _tell_points(voice, basis, kind, seconds)
+    assert basis.eigenvalues is not None  # all that are offered here have them
     values = basis.eigenvalues.tolist()
     shown = [f"{0 if abs(value) < 1e-9 * values[-1] else value:.4g}" for value in values]
     voice.say("eigenvalues", ", ".join(shown if basis.k <= 7 else [*shown[:6], "...", shown[-1]]))
@@ -240,6 +245,7 @@ def _write(
         vertex_map = getattr(shape, "vertex_map", None)
         stored = basis if vertex_map is None else in_file_order(basis, vertex_map)
         if output.suffix == ".npz":
+            assert stored.eigenvalues is not None
             write_npz(output, modes=stored.modes, eigenvalues=stored.eigenvalues, measure=stored.measure)
         else:
             stored.save(output)

@@ -21,7 +21,8 @@ class HeatLesson:
 
     The covariance of the fields is held by its leading part ``U diag(c) U^T``, twice as many terms as modes; what is left of a trace
     that falls by a thousand over the modes is below rounding. So the loss is the expectation over all fields, and costs two
-    products. Ritz vectors are the best columns in a span for every truncation at once, hence their rotation has no gradient.
+    products. The Ritz vectors of the covariance are the best columns in a span for every truncation at once, hence their rotation
+    has no gradient; those of one smoothing step, which the network gives, come to the same where the span holds the modes.
     """
 
     def __init__(self, network: EigenbasisNetwork, points: Tensor) -> None:
@@ -39,9 +40,11 @@ class HeatLesson:
         self.total = float(self.energies.double().sum()) * (1 + 1e-6)
 
     def loss(self, emitted: Tensor) -> Tensor:
-        """The nested loss of the Ritz vectors, each truncation relative to itself."""
-        captured = ((self.refined(emitted).T @ self.vectors).square() * self.energies).sum(dim=1)
-        return nested_reconstruction(captured, self.total)
+        """The nested loss of the best columns in the span, each truncation relative to itself."""
+        held = self._columns(emitted).T @ self.vectors
+        with torch.no_grad():
+            turn = self._turn((held * self.energies) @ held.T)
+        return nested_reconstruction(((turn.T @ held).square() * self.energies).sum(dim=1), self.total)
 
     @torch.no_grad()
     def measures(self, emitted: Tensor) -> dict[str, float]:
@@ -53,11 +56,17 @@ class HeatLesson:
                 told[f"{name}_{k}"] = subspace_overlap(columns[:, :k], self.vectors[:, :k])
         return told
 
+    @torch.no_grad()
     def refined(self, emitted: Tensor) -> Tensor:
-        """The first Ritz vectors ``(n, modes)`` of all columns; their rotation is held."""
+        """The first Ritz vectors ``(n, modes)`` of all columns, as the network gives them."""
+        q = self._columns(emitted)
+        return q @ self._turn(q.T @ ops.graph_smooth(*self.graph, q, 1))
+
+    def _columns(self, emitted: Tensor) -> Tensor:
         smoothed = ops.graph_smooth(*self.graph, self.root * emitted, AFTER)
-        q, _ = orthonormal(torch.cat([self.coarse, smoothed], dim=1))
-        with torch.no_grad():
-            small = (q.T @ ops.graph_smooth(*self.graph, q, 1)).double()
-            turn = torch.linalg.eigh((small + small.T) / 2)[1].flip(1)[:, : self.modes].to(q)
-        return q @ turn
+        return orthonormal(torch.cat([self.coarse, smoothed], dim=1))[0]
+
+    def _turn(self, small: Tensor) -> Tensor:
+        """The eigenvectors of the largest eigenvalues ``(columns, modes)``."""
+        wide = small.double()
+        return torch.linalg.eigh((wide + wide.T) / 2)[1].flip(1)[:, : self.modes].to(small)

@@ -131,7 +131,9 @@ class SchrodingerProbes(_GraphFamily):
             raise ArgumentError(problem("potential", "values (n,) or a function of the points", "None", "HeatProbes has no potential"))
         values = self.potential(points) if callable(self.potential) else self.potential
         if not isinstance(values, Tensor) or values.shape != points.shape[:1] or not bool(torch.isfinite(values).all()):
-            raise ArgumentError(problem("potential", f"{len(points)} finite values", getattr(values, "shape", type(values).__name__)))
+            hint = "a function of the points also serves clouds that are thinned or extended"
+            got = getattr(values, "shape", type(values).__name__)
+            raise ArgumentError(problem("potential", f"{len(points)} finite values", got, hint))
         graph = self._graph(points)
         damping = torch.exp(-0.5 * graph.time * self.beta * values.to(graph.values))
         if not bool((damping <= 1).all()):

@@ -237,12 +237,12 @@ class _Symmetric(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, apply: Callable[[Tensor], Tensor]) -> Tensor:
-        ctx.apply = apply
+        ctx.map = apply  # the name apply is the context's own
         return apply(x)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
-        return _Symmetric.apply(gradient, ctx.apply), None
+        return _Symmetric.apply(gradient, ctx.map), None
 
 
 def _normal(like: Tensor, rows: int, columns: int, generator: torch.Generator | None) -> Tensor:

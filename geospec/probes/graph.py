@@ -55,7 +55,7 @@ class SmoothingGraph:
 
     def eigenvalue(self, factor: Tensor) -> Tensor:
         """The eigenvalue ``-log(mu) / t`` of ``L`` that belongs to the eigenvalue ``mu`` of ``S``; never negative."""
-        return (-factor.clamp(torch.finfo(factor.dtype).tiny, 1).log() / self.time).clamp_min(0)
+        return factor.clamp(torch.finfo(factor.dtype).tiny, 1).log().abs() / self.time
 
     def generator(self, values: Tensor | None = None) -> Tensor:
         """``I - S`` as torch CSR, float64 on the CPU: positive semi-definite, what an eigensolver or a factorisation takes."""

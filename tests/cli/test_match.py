@@ -64,7 +64,7 @@ def test_the_verb_is_one_call_of_the_library(run, shapes, tmp_path, monkeypatch)
     assert (done.code, done.out, done.err) == (0, "", "")
     assert asked.pop("landmarks").tolist() == [[3, 5], [17, 21]]
     assert callable(asked.pop("progress"))
-    assert asked == {"k": 25, "laplacian": "cotangent", "cache": True, "device": torch.device("cpu")}
+    assert asked == {"basis": "laplace", "k": 25, "laplacian": "cotangent", "cache": True, "device": torch.device("cpu")}
     assert (tmp_path / "geospec").is_dir()
 
 

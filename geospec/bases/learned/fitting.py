@@ -143,7 +143,7 @@ def train(encoder: nn.Module, inputs: Tensor, probes: Probes, k: int, plan: Plan
         for group in optimiser.param_groups:
             group["lr"] = plan.learning_rate * _schedule(step, plan.max_steps)
         columns = encoder(inputs)
-        q, _ = orthonormal(with_constant(columns, probes) if scaled else columns)
+        q, _ = orthonormal(with_constant(columns, probes) if scaled and isinstance(probes, GraphProbes) else columns)
         loss, captured = _loss(q, probes, bound.total, plan, generator)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -173,8 +173,8 @@ def _loss(q: Tensor, probes: Probes, total: float, plan: Plan, generator: torch.
     if plan.exact:
         smoothed = probes.covariance(q.detach())
         captured = _quadratic(q.double(), smoothed.double())
-        most = max(total, float(captured.detach().sum()) * (1 + 1e-9))
-        return nested_reconstruction(captured[:wanted], most, plan.loss), captured.detach()
+        trace = max(total, float(captured.detach().sum()) * (1 + 1e-9))
+        return nested_reconstruction(captured[:wanted], trace, plan.loss), captured.detach()
     fields = probes.sample(plan.samples, generator).to(q)
     if plan.loss == "published":
         return weighted_reconstruction(q, fields), None
