@@ -100,6 +100,18 @@ def test_eigenvalues_of_the_sphere():
         assert subspace_overlap(found.vectors[:, columns], q) > 0.99
 
 
+def test_density_leaves_the_spectrum_as_it_is():
+    """The first harmonics of a sphere, three alike, from points nineteen times denser at one pole than at the other."""
+    points = dense_sphere()
+    graph = smoothing_graph(points)
+    found = eigenpairs(graph.generator(), k=9)
+    values = graph.eigenvalue(1 - found.values)
+    assert float(values[3] / values[1]) < 1.1
+    assert float(values[4:].mean() / values[1:4].mean()) == pytest.approx(3, rel=0.03)
+    q = torch.linalg.qr(graph.measure.sqrt()[:, None] * points)[0]
+    assert subspace_overlap(found.vectors[:, 1:4], q) > 0.98
+
+
 def test_eigenvalues_of_a_circle_in_the_plane():
     angle = torch.arange(300, dtype=torch.float64) * 2 * math.pi / 300
     graph = smoothing_graph(torch.stack([angle.cos(), angle.sin()], dim=1))
