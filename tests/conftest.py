@@ -1,6 +1,7 @@
 """Fixtures for the whole suite: where the development meshes lie, one thread a process, fixed seeds."""
 
 import os
+import signal
 from pathlib import Path
 
 # Small products are faster on one thread, and threads that spin for a core that another worker holds cost tenfold.
@@ -16,6 +17,9 @@ SHARED = Path(os.environ.get("GEOSPEC_SHARED_DATA", Path(__file__).resolve().par
 
 def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(1)
+    # A suite that runs in the background may inherit an ignored SIGINT; tests of interruption need Python's own handler.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -183,7 +183,7 @@ def smoothing_laplacian(points: Tensor) -> Laplacian:
     crow, col = step.crow_indices(), step.col_indices()
     row = torch.repeat_interleave(torch.arange(graph.n), crow.diff())
     root = graph.measure.sqrt()
-    stiffness = csr(crow, col, step.values() * (root[row] * root[col]) / graph.time)
+    stiffness = csr(crow, col, step.values() * (root[row] * root[col]) / float(graph.time))
     operator = Laplacian(stiffness, graph.measure, SMOOTHING)
     return replace(operator, stiffness=stiffness.to(points.dtype), mass=graph.measure.to(points.dtype))
 

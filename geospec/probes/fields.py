@@ -191,10 +191,10 @@ class MaternField(GraphProbes):
         super().__init__(graph)
         self.shift, self.order = shift, order
         # The graph's scale is kept out of the factor: it is shift t + I - S.
-        self._scale = graph.time
+        self._scale = float(graph.time)
         whole = graph.generator()
         row = torch.arange(graph.n).repeat_interleave(whole.crow_indices().diff())
-        values = whole.values() + shift * graph.time * (row == whole.col_indices())
+        values = whole.values() + shift * self._scale * (row == whole.col_indices())
         self._factor = SparseFactor(csr(whole.crow_indices(), whole.col_indices(), values))
 
     @property
@@ -222,7 +222,7 @@ class MaternField(GraphProbes):
         col = graph.col.long()
         once = row < col
         row, col, weight = row[once], col[once], graph.values[once]
-        flow = _normal(self.measure, len(row), count, generator) * (weight.clamp_min(0) / graph.time).sqrt()[:, None]
+        flow = _normal(self.measure, len(row), count, generator) * (weight.clamp_min(0) / self._scale).sqrt()[:, None]
         ratio = (root[col] / root[row]).sqrt()[:, None]
         right = math.sqrt(self.shift) * white
         right = right.index_add(0, row, ratio * flow).index_add(0, col, -flow / ratio)

@@ -32,7 +32,7 @@ class SmoothingGraph:
     crow (n + 1,), col (nnz,) : int32 pattern, symmetric, with the diagonal; values (nnz,) : ``S``. Its largest eigenvalue is
         1, with the vector ``sqrt(measure)``.
     measure (n,) : share of each point in the whole, summing to 1: area per point for ``alpha = 1``.
-    time : ``t`` of a step, in length squared: ``S = exp(-t L)`` defines the operator ``L`` whose spectrum is spoken of.
+    time () : ``t`` of a step, in length squared: ``S = exp(-t L)`` defines the operator ``L`` whose spectrum is spoken of.
     width (n,) : the kernel's bandwidth at each point. dimension : of the manifold, as given or estimated.
     """
 
@@ -40,7 +40,7 @@ class SmoothingGraph:
     col: Tensor
     values: Tensor
     measure: Tensor
-    time: float
+    time: Tensor
     width: Tensor
     dimension: int
 
@@ -123,7 +123,7 @@ def smoothing_graph(
     def row_sums(values: Tensor) -> Tensor:
         return values.new_zeros(n).index_add(0, row, values)
 
-    unit_width = width / width.detach().mean()  # powers of it neither overflow nor underflow in many dimensions
+    unit_width = width / width.mean()  # powers of it neither overflow nor underflow in many dimensions
     alone = (row_sums(kernel.detach()) - 1 < REACHED).nonzero()[:, 0]
     if len(alone):
         hint = "drop outliers, for example with geospec.shapes.remove_outliers, or pass a larger bandwidth"
@@ -137,11 +137,11 @@ def smoothing_graph(
     # A narrower kernel, the square, sees how near the nearest points are: its density is the better measure.
     mass = (row_sums(kernel.square()) / unit_width**dimension) ** (1 - 2 * alpha)
     mass = mass / mass.sum()
-    step = (mass / degree).detach().min()
+    step = (mass / degree).min()
     root = mass.sqrt()
     values = torch.where(row == col, (1 - step * degree / mass)[row], step * weights / (root[row] * root[col]))
     # Second moment of a step: on a d-dimensional manifold E |x_i - x_j|^2 = 2 d t.
-    time = float(step * (weights * apart).detach().sum() / (2 * dimension))
+    time = step * (weights * apart).sum() / (2 * dimension)
     return SmoothingGraph(crow.int(), col.int(), values, mass, time, width, dimension)
 
 

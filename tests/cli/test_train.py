@@ -26,7 +26,7 @@ def test_weights_and_record(run, tmp_path):
     done = run("train", "eigenbasis", "-o", tmp_path / "w.safetensors", *SIZES, "--json")
     assert done.code == 0
     told = json.loads(done.out)
-    command = "geospec train eigenbasis --output w.safetensors --steps 20 --batch 2 --points 20 --modes 3 --width 128 --depth 4"
+    command = "geospec train eigenbasis --output w.safetensors --steps 20 --batch 2 --points 20 --modes 3 --learned 64 --width 96 --depth 2"
     command += " --shapes 4 --device cpu --seed 5"
     assert told["command"] == command
     assert (told["finished"], told["step"], told["folder"]) == (True, 20, str(tmp_path / "w.run"))

@@ -146,7 +146,7 @@ def test_moving_scaling_and_numbering(ellipsoid, dtype):
     moved = smoothing_graph((7 * (ellipsoid @ turn + 2))[order].to(dtype))
     tolerance = 1e-9 if dtype == torch.float64 else 2e-3
     torch.testing.assert_close(moved.measure, graph.measure[order], rtol=tolerance, atol=0)
-    assert moved.time == pytest.approx(49 * graph.time, rel=tolerance)
+    assert float(moved.time) == pytest.approx(49 * float(graph.time), rel=tolerance)
     x = normal(500, 2, 7).to(dtype)
     torch.testing.assert_close(moved.smooth(x[order], 5), graph.smooth(x, 5)[order], rtol=tolerance, atol=tolerance)
     assert graph.values.dtype == dtype
@@ -171,7 +171,6 @@ def test_gradients_in_the_points():
         graph = smoothing_graph(points, neighbors=8, dimension=2)
         return graph.smooth(x, 2), graph.measure
 
-    # The step's size is held, so it is held fixed here too.
     reference = smoothing_graph(points.detach(), neighbors=8, dimension=2)
     value, measure = smoothed(points)
     direction = normal(40, 3, 3)

@@ -137,7 +137,7 @@ class PathProbes(ProbeFamily):
         crow = torch.cat([torch.zeros(1, dtype=torch.int64), inside.sum(dim=1).cumsum(0)])
         even = points.new_full((n,), 1 / n)
         crow, col, values = crow.int().to(points.device), col[inside].int().to(points.device), share[inside].to(points)
-        return HeatField(SmoothingGraph(crow, col, values, even, self.time, even, 1), self.steps)
+        return HeatField(SmoothingGraph(crow, col, values, even, torch.tensor(self.time, dtype=torch.float64), even, 1), self.steps)
 
 
 def interval(setting: Setting) -> Iterator[Row]:
