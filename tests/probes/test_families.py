@@ -2,10 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from geospec.errors import ArgumentError
+from geospec.errors import ArgumentError, GeospecError
 from geospec.probes import (
     CallableProbes,
     FreeFieldProbes,
@@ -164,6 +165,11 @@ def test_options_make_the_family_again(family):
     assert family_of({"family": "SchrodingerProbes"}) is None
 
 
+def test_options_of_numpy_numbers_are_kept():
+    family = HeatProbes(alpha=np.float32(0.5), steps=np.int64(9), neighbors=np.int64(12))
+    assert family.options() == HeatProbes(alpha=0.5, steps=9, neighbors=12).options()
+
+
 @pytest.mark.parametrize(
     ("family", "argument"),
     [
@@ -172,6 +178,11 @@ def test_options_make_the_family_again(family):
         (FreeFieldProbes(epsilon=0.0), "epsilon"),
         (MaternProbes(order=0), "order"),
         (MaternProbes(kappa="x"), "kappa"),
+        (MaternProbes(kappa=-1.5), "kappa.*got -1.5"),  # its square would do
+        (MaternProbes(kappa=None), "kappa"),
+        (SchrodingerProbes(potential=height, beta=-1.0), "beta"),
+        (SchrodingerProbes(potential=height, beta=math.nan), "beta"),
+        (CallableProbes(None), "draw"),
         (SchrodingerProbes(), "potential"),
         (SchrodingerProbes(potential=torch.ones(3)), "potential"),
         (SchrodingerProbes(potential=lambda p: -height(p) - 1), "potential"),
@@ -182,3 +193,25 @@ def test_options_make_the_family_again(family):
 def test_bad_options(points, family, argument):
     with pytest.raises(ArgumentError, match=argument):
         family.on(points, K)
+
+
+ALL = [*GRAPH.values(), PiecewiseConstantProbes(5), PolynomialProbes(4), CallableProbes(lambda x, count, generator: x[:, :count])]
+
+
+@pytest.mark.parametrize("family", ALL, ids=lambda family: type(family).__name__)
+def test_bad_clouds_and_counts(points, family):
+    for k in (0, -1, 2.5, True, N + 1):
+        with pytest.raises(ArgumentError, match="k: wanted an integer from 1 to the 200 points"):
+            family.on(points, k)
+    broken = points.index_fill(0, torch.tensor([3]), math.nan)
+    for bad in (points[:, 0], points.long(), points[:0], points[:, :0], broken, [1.0, 2.0]):
+        with pytest.raises(GeospecError, match="points: wanted"):
+            family.on(bad, 1)
+
+
+def test_bad_numbers_of_fields(points):
+    for family in (GRAPH["heat"], GRAPH["Matern 1"], PolynomialProbes(2)):
+        assert family.on(points, 3).sample(0).shape == (N, 0)
+        for count in (-1, 1.5):
+            with pytest.raises(ArgumentError, match="count"):
+                family.on(points, 3).sample(count)

@@ -129,6 +129,14 @@ def test_dimension_is_that_of_the_manifold():
     assert smoothing_graph(cube, dimension=5).dimension == 5
 
 
+def test_dimension_is_at_most_that_of_the_space():
+    """Corners of a simplex are all equally far: distances do not grow at all."""
+    graph = smoothing_graph(torch.eye(30, dtype=torch.float64))
+    assert graph.dimension == 30
+    assert torch.isfinite(graph.values).all()
+    torch.testing.assert_close(graph.measure, torch.full((30,), 1 / 30, dtype=torch.float64), rtol=0.5, atol=0)
+
+
 def test_bandwidth_widens_where_points_are_independent():
     even = sphere(8000)
     even = even[ops.farthest_points(even, 1000)]
@@ -202,6 +210,8 @@ def test_bad_points():
         smoothing_graph(good.index_fill(0, torch.tensor([3]), math.nan))
     with pytest.raises(ShapeError, match="copies of a point.*remove duplicates"):
         smoothing_graph(torch.cat([good, good[:1].repeat(12, 1)]))
+    with pytest.raises(ShapeError, match="an overflow; scale the points"):
+        smoothing_graph((good * 1e30).float())
     with pytest.raises(ShapeError, match="remove_outliers"):
         smoothing_graph(torch.cat([good, torch.tensor([[30.0, 0, 0]])]))
 
