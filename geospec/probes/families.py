@@ -62,7 +62,7 @@ class HeatProbes(_GraphFamily):
     """White noise after ``steps`` smoothing steps: the eigenbasis of the Laplacian. Law ``c = exp(-2 steps t lambda)``.
 
     ``alpha``, ``bandwidth``, ``neighbors``, ``dimension`` : see :func:`geospec.probes.smoothing_graph`. ``steps="auto"``
-    leaves mode ``k`` a thousandth of the first one's energy.
+    leaves mode ``k`` (the second for ``k = 1``) a thousandth of the first one's energy.
     """
 
     steps: int | str = "auto"
@@ -238,7 +238,7 @@ def _steps(probes: HeatField, steps: int | str, k: int) -> int:
         if steps != "auto":
             raise ArgumentError(problem("steps", "'auto' or a positive integer", repr(steps)))
         with torch.no_grad():
-            factors = probes.leading(min(k, probes.n)).factors.double()
+            factors = probes.leading(_last(k, probes.n)).factors.double()
         decay = float((factors[0] / factors[-1].clamp_min(1e-12)).log())
         return min(max(1, math.ceil(math.log(1 / RANGE) / (2 * max(decay, 1e-12)))), MOST_STEPS)
     if not isinstance(steps, Integral) or steps < 1:
@@ -246,11 +246,16 @@ def _steps(probes: HeatField, steps: int | str, k: int) -> int:
     return int(steps)
 
 
+def _last(k: int, n: int) -> int:
+    """The mode that automatic numbers are measured by: the first has eigenvalue 0 and gives no scale."""
+    return min(max(k, 2), n)
+
+
 def _shift(name: str, value: float | str, graph: SmoothingGraph, k: int) -> float:
     if isinstance(value, str):
         if value != "auto":
             raise ArgumentError(problem(name, "'auto' or a positive number", repr(value)))
-        last = HeatField(graph, 1).leading(min(k, graph.n)).factors[-1]
+        last = HeatField(graph, 1).leading(_last(k, graph.n)).factors[-1]
         return 1e-2 * max(float(1 - last), 1e-9) / graph.time
     if not isinstance(value, Real) or not 0 < value < math.inf:
         raise ArgumentError(problem(name, "'auto' or a positive number", repr(value)))

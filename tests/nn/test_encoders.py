@@ -150,3 +150,4 @@ def test_bad_input():
 def test_frequency_follows_the_wave_number():
     assert suggested_frequency(9 * 4.0, 3.0) == pytest.approx(3 * suggested_frequency(4.0, 3.0))
     assert suggested_frequency(0.0, 3.0) == 1.0
+    assert suggested_frequency(81.0, 2.0) == pytest.approx(12)  # wave number 9, radius 2: 18 radians at one and a half deviations

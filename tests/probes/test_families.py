@@ -17,6 +17,7 @@ from geospec.probes import (
     SchrodingerProbes,
     family_of,
 )
+from geospec.probes.families import MOST_STEPS
 
 N, K = 200, 12
 
@@ -116,6 +117,14 @@ def test_automatic_steps_leave_a_thousandth(points):
     energies = torch.linalg.eigvalsh(dense(probes)).flip(0)
     assert 3e-4 < float(energies[K - 1] / energies[0]) < 3e-3
     assert probes.steps == HeatProbes().on(points.float(), K).steps
+
+
+def test_automatic_numbers_for_one_mode_are_those_for_two(points):
+    """The first eigenvalue is 0: measured by itself it would ask for the most steps and for no shift."""
+    assert HeatProbes().on(points, 1).steps == HeatProbes().on(points, 2).steps < MOST_STEPS
+    assert FreeFieldProbes().on(points, 1).shift == FreeFieldProbes().on(points, 2).shift
+    probes = MaternProbes().on(points, 1)
+    assert 1e-3 < probes.shift / float(probes.eigenvalue(torch.linalg.eigvalsh(dense(probes))[-2])) < 3e-2
 
 
 def test_covariances_are_differentiable_and_their_own_adjoint(points):
