@@ -136,7 +136,7 @@ class SchrodingerProbes(_GraphFamily):
         if not isinstance(self.beta, Real) or not 0 <= self.beta < math.inf:
             hint = "for a well in place of a hill negate the potential and subtract its minimum"
             raise ArgumentError(problem("beta", "a number of at least 0", repr(self.beta), hint))
-        values = self.potential(points) if callable(self.potential) else self.potential
+        values = self.potential(points.detach()) if callable(self.potential) else self.potential
         if not isinstance(values, Tensor) or values.shape != points.shape[:1] or not bool(torch.isfinite(values).all()):
             hint = "a function of the points also serves clouds that are thinned or extended"
             got = getattr(values, "shape", type(values).__name__)

@@ -92,11 +92,13 @@ def smoothing_graph(
 
     Parameters
     ----------
-    points : (n, d) float32 or float64, any ``d``. The values are differentiable in them (neighbours are held).
+    points : (n, d) float32 or float64, any ``d``. The values are differentiable in them; the choice of neighbours, the size of
+        the step, its ``time`` and the evenness of the sample are held.
     neighbors : of each point, besides itself.
     bandwidth : a length; or ``"auto"``: the distance to the 8th neighbour, averaged over neighbourhoods, times a
         factor between 0.6 (evenly spread points) and 0.9 (independent ones) that the evenness of the sample decides.
-    dimension : of the manifold; ``None`` estimates it from how distances grow with the number of neighbours, at most ``d``.
+    dimension : of the manifold; ``None`` estimates it from how distances grow with the number of neighbours, at most
+        ``d``; beyond 4 it tends to be one too low.
 
     Raises
     ------

@@ -15,9 +15,11 @@ from geospec.probes import (
     PiecewiseConstantProbes,
     PolynomialProbes,
     SchrodingerProbes,
+    SmoothingGraph,
     family_of,
 )
 from geospec.probes.families import MOST_STEPS
+from geospec.probes.fields import HeatField
 
 N, K = 200, 12
 
@@ -41,6 +43,7 @@ GRAPH = {
     "Matern 3": MaternProbes(kappa=1.5, order=3),
     "Schrodinger": SchrodingerProbes(potential=height, steps=15),
 }
+ALL = [*GRAPH.values(), PiecewiseConstantProbes(5), PolynomialProbes(4), CallableProbes(lambda x, count, generator: x[:, :count])]
 COMMUTING = [name for name in GRAPH if name != "Schrodinger"]
 
 
@@ -81,6 +84,11 @@ def test_the_free_field_inverts_its_operator(points):
     probes = GRAPH["free field"].on(points, K)
     operator = probes.graph.generator().to_dense() / probes.graph.time + 2.0 * torch.eye(N, dtype=torch.float64)
     torch.testing.assert_close(dense(probes) @ operator, torch.eye(N, dtype=torch.float64), rtol=0, atol=1e-8)
+
+
+def test_kappa_is_squared_and_epsilon_is_not(points):
+    assert GRAPH["Matern 2"].on(points, K).shift == 1.5**2
+    assert GRAPH["free field"].on(points, K).shift == 2.0
 
 
 def test_a_potential_pushes_modes_away(points):
@@ -125,6 +133,32 @@ def test_automatic_numbers_for_one_mode_are_those_for_two(points):
     assert FreeFieldProbes().on(points, 1).shift == FreeFieldProbes().on(points, 2).shift
     probes = MaternProbes().on(points, 1)
     assert 1e-3 < probes.shift / float(probes.eigenvalue(torch.linalg.eigvalsh(dense(probes))[-2])) < 3e-2
+
+
+def test_the_path_has_cosines_for_modes():
+    """``I - t L`` of a path given as it is: the discrete cosine transform, through every part of the probes."""
+    n, t = 64, 0.25
+    matrix = torch.eye(n, dtype=torch.float64) * (1 - 2 * t)
+    matrix[0, 0] = matrix[-1, -1] = 1 - t
+    matrix += t * (torch.ones(n - 1, dtype=torch.float64).diag(1) + torch.ones(n - 1, dtype=torch.float64).diag(-1))
+    csr = matrix.to_sparse_csr()
+    even = torch.full((n,), 1 / n, dtype=torch.float64)
+    graph = SmoothingGraph(csr.crow_indices().int(), csr.col_indices().int(), csr.values(), even, t, even, 1)
+    probes, j = HeatField(graph, 50), torch.arange(n, dtype=torch.float64)
+    modes = torch.cos(math.pi * (j[:, None] + 0.5) * j / n)
+    factors = 1 - t * (2 - 2 * torch.cos(math.pi * j / n))
+    torch.testing.assert_close(probes.covariance(modes), modes * factors**100, rtol=1e-10, atol=1e-12)
+    first = slice(0, 10)
+    torch.testing.assert_close(probes.eigenvalue(factors[first] ** 100), -factors[first].log() / t, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(probes.trace(20), float((factors**100).sum()), rtol=1e-9, atol=0)
+
+
+def test_fields_repeat_and_take_no_gradient(points):
+    for family in ALL:
+        cloud = points.clone().requires_grad_()
+        first, again = (family.on(cloud, 3).sample(2, torch.Generator().manual_seed(4)) for _ in range(2))
+        assert torch.equal(first, again)
+        assert not first.requires_grad
 
 
 def test_covariances_are_differentiable_and_their_own_adjoint(points):
@@ -189,8 +223,8 @@ def test_options_of_numpy_numbers_are_kept():
         (MaternProbes(kappa="x"), "kappa"),
         (MaternProbes(kappa=-1.5), "kappa.*got -1.5"),  # its square would do
         (MaternProbes(kappa=None), "kappa"),
-        (SchrodingerProbes(potential=height, beta=-1.0), "beta"),
-        (SchrodingerProbes(potential=height, beta=math.nan), "beta"),
+        (SchrodingerProbes(potential=height, beta=-1.0), "^beta: wanted"),
+        (SchrodingerProbes(potential=height, beta=math.nan), "^beta: wanted"),
         (CallableProbes(None), "draw"),
         (SchrodingerProbes(), "potential"),
         (SchrodingerProbes(potential=torch.ones(3)), "potential"),
@@ -202,9 +236,6 @@ def test_options_of_numpy_numbers_are_kept():
 def test_bad_options(points, family, argument):
     with pytest.raises(ArgumentError, match=argument):
         family.on(points, K)
-
-
-ALL = [*GRAPH.values(), PiecewiseConstantProbes(5), PolynomialProbes(4), CallableProbes(lambda x, count, generator: x[:, :count])]
 
 
 @pytest.mark.parametrize("family", ALL, ids=lambda family: type(family).__name__)
