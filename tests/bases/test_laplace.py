@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 import geospec
 from geospec import ArgumentError, ConvergenceError, FileFormatError, LaplaceBasis, Mesh, ShapeError, laplacian
 from geospec.bases import eigensolvers, krylov
-from geospec.bases.laplace import _signs
+from geospec.bases.signs import signs
 from geospec.testing import BasisContract, bumpy_sphere, disjoint_union, grid, icosphere, permuted, sphere_cloud, torus
 
 
@@ -225,7 +225,7 @@ def test_sign_of_an_odd_mode():
     assert basis.modes[0, 1] > 0
     odd = np.array([[1.0, -1], [0.5, -0.5], [-0.5, 0.5], [-1, 1]])
     for noise in (0, 1e-12, -1e-12):
-        assert _signs(torch.from_numpy(odd + noise), torch.ones(4).double()).tolist() == [1, -1]
+        assert signs(torch.from_numpy(odd + noise), torch.ones(4).double()).tolist() == [1, -1]
 
 
 def test_a_failure_to_converge_is_told(monkeypatch):

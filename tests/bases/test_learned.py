@@ -499,7 +499,7 @@ def test_points_that_cannot_be():
         ({"probes": CallableProbes(steps_of), "exact": True}, "exact: wanted False for probes that can only be sampled"),
         ({"probes": CallableProbes(lambda *_: torch.zeros(3, 2))}, r"probes: wanted \(50, 1000\) fields"),
     ],
-    ids=str,
+    ids=[f"refused {i}" for i in range(20)],
 )
 def test_options_that_cannot_be(options, wanted):
     with pytest.raises(ArgumentError, match=wanted):
