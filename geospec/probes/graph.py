@@ -141,13 +141,15 @@ def smoothing_graph(
     degree = row_sums(weights)
     # A narrower kernel, the square, sees how near the nearest points are: its density is the better measure.
     mass = (row_sums(kernel.square()) / unit_width**dimension) ** (1 - 2 * alpha)
-    mass = mass / mass.sum()
+    measure = mass / mass.sum()
+    # The same numbers for the operator, but the whole is held: scaled points then scale its gradient by 1 / length squared.
+    mass = mass / mass.detach().sum()
     step = (mass / degree).detach().min()
     root = mass.sqrt()
     values = torch.where(row == col, (1 - step * degree / mass)[row], step * weights / (root[row] * root[col]))
     # Second moment of a step: on a d-dimensional manifold E |x_i - x_j|^2 = 2 d t.
     time = float(step * (weights * apart).detach().sum() / (2 * dimension))
-    return SmoothingGraph(crow.int(), col.int(), values, mass, time, width, dimension)
+    return SmoothingGraph(crow.int(), col.int(), values, measure, time, width, dimension)
 
 
 def _checked(points: Tensor, neighbors: int, bandwidth: float | str, alpha: float, dimension: int | None) -> Tensor:

@@ -211,6 +211,23 @@ def test_gradients_of_the_values_in_the_points():
         assert not smoothing_graph(points).values.requires_grad
 
 
+@pytest.mark.parametrize(("d", "alpha"), [(1, 1.0), (2, 1.0), (2, 0.5), (3, 0.0)])
+def test_scaled_points_slow_the_operator_down(d, alpha):
+    """``I - S`` is a held time over length squared: its derivative along a scaling is minus two times itself; the measure has none."""
+    points = torch.rand(60, d, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
+    graph = smoothing_graph(points, dimension=d, alpha=alpha)
+    weights, diagonal = normal(len(graph.values), 1)[:, 0], graph.generator().to_dense().diagonal()
+    row = torch.arange(60).repeat_interleave(graph.crow.long().diff())
+    beside = row != graph.col
+    value = (graph.values * weights)[beside].sum()
+    (along,) = torch.autograd.grad(value, points, retain_graph=True)
+    assert float((along * points).sum()) == pytest.approx(-2 * float(value), rel=1e-8)
+    (along,) = torch.autograd.grad((1 - graph.values)[~beside].sum(), points, retain_graph=True)
+    assert float((along * points).sum()) == pytest.approx(-2 * float(diagonal.sum()), rel=1e-8)
+    (along,) = torch.autograd.grad((graph.measure * weights[:60]).sum(), points)
+    assert float((along * points).sum()) == pytest.approx(0, abs=1e-12)
+
+
 def test_pieces_are_counted():
     assert smoothing_graph(fibonacci(200)).components() == 1
     assert smoothing_graph(torch.cat([fibonacci(200), fibonacci(200) + 50])).components() == 2
