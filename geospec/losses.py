@@ -30,16 +30,23 @@ def nested_reconstruction(captured: Tensor, total: Tensor | float, form: str = "
 
     Raises
     ------
-    ArgumentError : ``"log"`` of a residual that is not positive: total is then too small, or columns are not orthonormal.
+    ArgumentError : a total that is not positive; ``"log"`` of a residual that is not positive: total is then too small, or
+        columns are not orthonormal.
 
     Source: "Learning Eigenstructures of Unstructured Data Manifolds" (arXiv 2512.01103), the nested loss.
     """
     one_of("form", form, FORMS)
+    if not isinstance(captured, Tensor) or not captured.dim() or not captured.shape[-1]:
+        raise ArgumentError(problem("captured", "shape (..., K), K of at least 1", getattr(captured, "shape", type(captured).__name__)))
     total = torch.as_tensor(total, dtype=torch.float64, device=captured.device)
+    if total.dim() and total.shape != captured.shape[:-1]:
+        raise ArgumentError(problem("total", f"a number or shape {tuple(captured.shape[:-1])}", tuple(total.shape)))
+    if not bool((total > 0).all()):
+        raise ArgumentError(problem("total", "a positive energy", f"{float(total.min()):.6g}", "it is the trace of the covariance"))
     share = 1 - captured.double().cumsum(dim=-1) / total[..., None]
     if form == "plain":
         return share.mean(dim=-1)
-    if not bool((share.detach() > 0).all()):
+    if bool((share.detach() <= 0).any()):  # NaN passes: it is the caller's columns that went wrong, not the total
         hint = "pass the trace of the covariance that captured comes from"
         raise ArgumentError(problem("total", "more than the columns capture together", f"{float(total.min()):.6g}", hint))
     return share.log().mean(dim=-1)
@@ -54,8 +61,11 @@ def weighted_reconstruction(q: Tensor, fields: Tensor) -> Tensor:
     The residual stays in the plain norm on purpose. Weighed by the *learned* ``M`` as well, the loss can be sent to
     zero by piling ``q_1^2`` on few points: :func:`check_loss` refuses that.
     """
-    if q.dim() != 2 or fields.dim() != 2 or len(q) != len(fields):
-        raise ArgumentError(problem("fields", f"shape ({len(q)}, m)", tuple(fields.shape)))
+    if q.dim() != 2 or not q.numel():
+        raise ArgumentError(problem("q", "shape (n, K), not empty", tuple(q.shape)))
+    if fields.dim() != 2 or len(q) != len(fields) or not fields.shape[1] or fields.dtype != q.dtype:
+        got = f"{tuple(fields.shape)} of {fields.dtype}"
+        raise ArgumentError(problem("fields", f"shape ({len(q)}, m), m of at least 1, of {q.dtype}", got))
     weighted = q[:, :1].square() * q
     gram, right = q.T @ weighted, weighted.T @ fields
     loss = q.new_zeros(())

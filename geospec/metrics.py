@@ -17,6 +17,7 @@ def subspace_overlap(a: Tensor, b: Tensor, mass: Tensor | None = None) -> float:
 
     Signs, order and rotations within either span leave it as it is. Computed in float64.
     """
+    _check(a, b, mass)
     return float(_products(a, b, mass).square().sum() / b.shape[1])
 
 
@@ -29,10 +30,15 @@ def matched_cosine(a: Tensor, b: Tensor, mass: Tensor | None = None, *, match: b
     match : pair the columns so that the sum of the cosines is largest (Hungarian algorithm), which forgives modes that
         swapped places; ``False`` compares index by index, as the literature's tables do.
     """
+    _check(a, b, mass)
     if a.shape[1] < b.shape[1]:
         raise ArgumentError(problem("a", f"at least the {b.shape[1]} columns of b", a.shape[1]))
     weights = torch.ones(len(a), dtype=torch.float64, device=a.device) if mass is None else mass.double()
-    a, b = (x.double() / (weights[:, None] * x.double().square()).sum(dim=0).sqrt() for x in (a, b))
+    lengths = [(weights[:, None] * x.double().square()).sum(dim=0).sqrt() for x in (a, b)]
+    for name, length in zip("ab", lengths, strict=True):
+        if not bool((length > 0).all()):
+            raise ArgumentError(problem(name, "columns of positive length", f"{int((length <= 0).sum())} without"))
+    a, b = (x.double() / length for x, length in zip((a, b), lengths, strict=True))
     cosines = _products(a, b, mass).abs()
     if not match:
         return cosines.diagonal().clone()
@@ -53,19 +59,31 @@ def optimality_ratio(captured: Tensor, energies: Tensor, total: float | Tensor) 
 
     ``mean_k (total - sum_{i<=k} captured_i) / mean_k (total - sum_{i<=k} energies_i)``.
     """
-    if captured.shape != energies.shape or captured.dim() != 1:
+    if captured.dim() != 1 or not len(captured):
+        raise ArgumentError(problem("captured", "shape (K,), K of at least 1", tuple(captured.shape)))
+    if captured.shape != energies.shape:
         raise ArgumentError(problem("energies", f"shape {tuple(captured.shape)}, that of captured", tuple(energies.shape)))
     loss, bound = (float((total - x.double().cumsum(0)).mean()) for x in (captured, energies))
+    if not (bound > 0 and loss < float("inf")):
+        hint = "pass the trace of the covariance; where K columns can hold all of it there is nothing to compare"
+        raise ArgumentError(problem("total", "more than the energies hold together, all of them finite", f"{float(total):.6g}", hint))
     return loss / bound
 
 
-def _products(a: Tensor, b: Tensor, mass: Tensor | None) -> Tensor:
+def _check(a: Tensor, b: Tensor, mass: Tensor | None) -> None:
     for name, value in (("a", a), ("b", b)):
-        if value.dim() != 2:
-            raise ArgumentError(problem(name, "shape (n, k)", tuple(value.shape)))
+        if not isinstance(value, Tensor) or value.dim() != 2 or not value.numel():
+            raise ArgumentError(problem(name, "shape (n, k), not empty", tuple(getattr(value, "shape", (type(value).__name__,)))))
+        if not bool(torch.isfinite(value).all()):
+            raise ArgumentError(problem(name, "finite numbers", "NaN or infinity"))
     if len(a) != len(b):
         raise ArgumentError(problem("b", f"one row for each of the {len(a)} points of a", len(b)))
     if mass is not None and mass.shape != a.shape[:1]:
         raise ArgumentError(problem("mass", f"shape ({len(a)},)", tuple(mass.shape)))
+    if mass is not None and not bool((mass >= 0).all() and torch.isfinite(mass).all()):
+        raise ArgumentError(problem("mass", "finite numbers of at least 0", "negative ones, NaN or infinity"))
+
+
+def _products(a: Tensor, b: Tensor, mass: Tensor | None) -> Tensor:
     weighted = b.double() if mass is None else mass.double()[:, None] * b.double()
     return a.double().T @ weighted

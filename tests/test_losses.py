@@ -1,5 +1,7 @@
 """The nested loss: its bound, its order, its identity with projections; the published one, and why the whitened one is refused."""
 
+import math
+
 import pytest
 import torch
 
@@ -133,3 +135,32 @@ def test_bad_input():
         weighted_reconstruction(torch.eye(4), torch.ones(3, 2))
     with pytest.raises(ArgumentError, match="energies"):
         optimality_ratio(torch.ones(3), torch.ones(2), 5.0)
+    with pytest.raises(ArgumentError, match="captured"):
+        optimality_ratio(torch.ones(0), torch.ones(0), 5.0)
+    for total in (1.0, math.nan):  # one column that holds all there is has a bound of 0
+        with pytest.raises(ArgumentError, match="total: wanted more than the energies hold"):
+            optimality_ratio(torch.ones(1), torch.ones(1), total)
+    for form in ("plain", "log"):
+        for captured, total, wanted in (
+            (torch.ones(0), 4.0, "captured"),
+            (torch.tensor(1.0), 4.0, "captured"),
+            (torch.ones(3, 2), torch.full((2,), 4.0), "total: wanted a number or shape"),
+            (torch.ones(2), -3.0, "total: wanted a positive energy"),
+            (torch.ones(2), math.nan, "total: wanted a positive energy"),
+        ):
+            with pytest.raises(ArgumentError, match=wanted):
+                nested_reconstruction(captured, total, form)
+        assert nested_reconstruction(torch.tensor([math.nan, 1.0]), 4.0, form).isnan()  # a fit reports it as what it is
+    with pytest.raises(ArgumentError, match="q: wanted shape"):
+        weighted_reconstruction(torch.ones(4), torch.ones(4, 2))
+    with pytest.raises(ArgumentError, match="fields"):
+        weighted_reconstruction(torch.eye(4), torch.ones(4, 0))
+    with pytest.raises(ArgumentError, match="fields.*float32"):
+        weighted_reconstruction(torch.eye(4), torch.ones(4, 2).double())
+
+
+def test_a_batch_of_energies_is_each_alone():
+    captured, total = torch.tensor([[2.0, 1.0], [1.0, 0.5]]), torch.tensor([4.0, 2.0])
+    for form in ("plain", "log"):
+        alone = torch.stack([nested_reconstruction(c, t, form) for c, t in zip(captured, total, strict=True)])
+        assert torch.equal(nested_reconstruction(captured, total, form), alone)

@@ -53,3 +53,16 @@ def test_bad_input(q):
         subspace_overlap(q, q, torch.ones(3))
     with pytest.raises(ArgumentError, match="a: wanted at least"):
         matched_cosine(q[:, :2], q)
+    broken = q.index_fill(0, torch.tensor([3]), math.nan)
+    for metric in (subspace_overlap, matched_cosine):
+        for a, b, mass, wanted in (
+            (q[:, 0], q, None, "a: wanted shape"),
+            (q, q[:, :0], None, "b: wanted shape"),
+            (q, broken, None, "b: wanted finite"),
+            (q, q, torch.ones(3), "mass: wanted shape"),
+            (q, q, -torch.ones(40), "mass: wanted finite numbers of at least 0"),
+        ):
+            with pytest.raises(ArgumentError, match=wanted):
+                metric(a, b, mass)
+    with pytest.raises(ArgumentError, match="a: wanted columns of positive length, got 1"):
+        matched_cosine(torch.cat([torch.zeros(40, 1, dtype=torch.float64), q[:, 1:]], dim=1), q)

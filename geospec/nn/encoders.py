@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import ArgumentError, problem
+from ..errors import ArgumentError, ShapeError, problem
 
 
 class FourierFeatures(nn.Module):
@@ -41,6 +42,7 @@ class CoordinateMLP(nn.Module):
         self, inputs: int, outputs: int, *, width: int = 192, depth: int = 3, directions: int = 64, frequency: float = 8.0
     ) -> None:
         super().__init__()
+        _check_sizes(inputs=inputs, outputs=outputs, width=width, depth=depth)
         self.config: dict[str, Any] = {
             "inputs": inputs, "outputs": outputs, "width": width, "depth": depth, "directions": directions, "frequency": frequency
         }  # fmt: skip
@@ -51,6 +53,7 @@ class CoordinateMLP(nn.Module):
         self.head = nn.Linear(sizes[-1], outputs)
 
     def forward(self, points: Tensor) -> Tensor:
+        _check_points(points, self.config["inputs"])
         return self.head(self.hidden(self.features(points)))
 
 
@@ -64,6 +67,7 @@ class PointTransformer(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, *, width: int = 256, depth: int = 8, heads: int = 8) -> None:
         super().__init__()
+        _check_sizes(inputs=inputs, outputs=outputs, width=width, depth=depth)
         _check_heads(width, heads)
         self.config: dict[str, Any] = {"inputs": inputs, "outputs": outputs, "width": width, "depth": depth, "heads": heads}
         sizes = [inputs, max(width // 8, 1), max(width // 2, 1), width]
@@ -76,9 +80,9 @@ class PointTransformer(nn.Module):
         self.head = nn.Linear(width, outputs)
 
     def forward(self, points: Tensor) -> Tensor:
-        batched = points if points.dim() == 3 else points[None]
-        columns = self.head(self.layers(self.lift(batched)))
-        return columns if points.dim() == 3 else columns[0]
+        _check_points(points, self.config["inputs"])
+        batched = points.reshape(math.prod(points.shape[:-2]), *points.shape[-2:])
+        return self.head(self.layers(self.lift(batched))).reshape(*points.shape[:-1], self.config["outputs"])
 
 
 class LatentAttention(nn.Module):
@@ -92,8 +96,9 @@ class LatentAttention(nn.Module):
 
     def __init__(self, width: int, heads: int, tokens: int) -> None:
         super().__init__()
+        _check_sizes(width=width, tokens=tokens)
         _check_heads(width, heads)
-        self.heads = heads
+        self.heads, self.tokens = heads, tokens
         self.assign = nn.Linear(width, heads * tokens)
         self.value = nn.Linear(width, width)
         self.qkv = nn.Linear(width // heads, 3 * (width // heads))
@@ -102,7 +107,7 @@ class LatentAttention(nn.Module):
     def forward(self, x: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:
         n, width = x.shape
         heads, each = self.heads, width // self.heads
-        share = self.assign(x).view(n, heads, -1).softmax(dim=-1)
+        share = self.assign(x).view(n, heads, self.tokens).softmax(dim=-1)
         value = self.value(x).view(n, heads, each)
         mixed = []
         bounds = offsets.tolist()
@@ -150,6 +155,7 @@ class LatentTransformer(nn.Module):
         frequency: float = 8.0,
     ) -> None:
         super().__init__()
+        _check_sizes(inputs=inputs, outputs=outputs, width=width, depth=depth)
         self.config: dict[str, Any] = {
             "inputs": inputs, "outputs": outputs, "width": width, "depth": depth, "heads": heads, "tokens": tokens,
             "directions": directions, "frequency": frequency,
@@ -161,14 +167,15 @@ class LatentTransformer(nn.Module):
         self.head = nn.Linear(width, outputs)
 
     def forward(self, points: Tensor) -> Tensor:
-        if points.dim() == 3:
-            return torch.stack([self(cloud) for cloud in points])
-        offsets = torch.tensor([0, len(points)])
-        weights = points.new_full((len(points),), 1 / max(len(points), 1))
-        x = self.lift(self.features(points))
+        _check_points(points, self.config["inputs"])
+        n = points.shape[-2]
+        packed = points.reshape(-1, points.shape[-1])
+        offsets = n * torch.arange(math.prod(points.shape[:-2]) + 1)
+        weights = points.new_full((len(packed),), 1 / max(n, 1))
+        x = self.lift(self.features(packed))
         for block in self.blocks:
             x = block(x, weights, offsets)
-        return self.head(self.norm(x))
+        return self.head(self.norm(x)).reshape(*points.shape[:-1], self.config["outputs"])
 
 
 #: Encoders by the names that :meth:`geospec.LearnedEigenbasis.fit` and files know.
@@ -176,8 +183,20 @@ ENCODERS: dict[str, type[nn.Module]] = {"mlp": CoordinateMLP, "transformer": Poi
 
 
 def _check_heads(width: int, heads: int) -> None:
+    _check_sizes(heads=heads)
     if width % heads:
         raise ArgumentError(problem("width", f"a multiple of heads = {heads}", width))
+
+
+def _check_sizes(**sizes: int) -> None:
+    for name, value in sizes.items():
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+            raise ArgumentError(problem(name, "a positive integer", repr(value)))
+
+
+def _check_points(points: Tensor, inputs: int) -> None:
+    if points.dim() < 2 or points.shape[-1] != inputs:
+        raise ShapeError(problem("points", f"shape (..., n, {inputs}), as the encoder was made for", tuple(points.shape)))
 
 
 def suggested_frequency(eigenvalue: float, radius: float) -> float:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .. import ops
-from ..errors import ArgumentError, problem
+from ..errors import ArgumentError, ShapeError, problem
 from .fields import FeatureProbes, GraphProbes, HeatField, MaternField, Probes, SampledProbes, _normal
 from .graph import NEIGHBORS, SmoothingGraph, smoothing_graph
 
@@ -36,8 +36,8 @@ class ProbeFamily(ABC):
         return None
 
     def options(self) -> dict[str, Any]:
-        """The family's name and numbers as plain values."""
-        plain = {name: value for name, value in vars(self).items() if isinstance(value, str | int | float | None)}
+        """The family's name and numbers as plain values: :func:`family_of` makes it again."""
+        plain = {name: _plain(value) for name, value in vars(self).items() if isinstance(value, str | Real | None)}
         return {"family": type(self).__name__, **plain}
 
 
@@ -62,12 +62,13 @@ class HeatProbes(_GraphFamily):
     """White noise after ``steps`` smoothing steps: the eigenbasis of the Laplacian. Law ``c = exp(-2 steps t lambda)``.
 
     ``alpha``, ``bandwidth``, ``neighbors``, ``dimension`` : see :func:`geospec.probes.smoothing_graph`. ``steps="auto"``
-    leaves mode ``k`` a thousandth of the first one's energy.
+    leaves mode ``k`` (the second for ``k = 1``) a thousandth of the first one's energy.
     """
 
     steps: int | str = "auto"
 
     def on(self, points: Tensor, k: int) -> HeatField:
+        _check_on(points, k)
         return self.of(self._graph(points), k)
 
     def of(self, graph: SmoothingGraph, k: int) -> HeatField:
@@ -87,6 +88,7 @@ class FreeFieldProbes(_GraphFamily):
     epsilon: float | str = "auto"
 
     def on(self, points: Tensor, k: int) -> MaternField:
+        _check_on(points, k)
         graph = self._graph(points)
         return MaternField(graph, _shift("epsilon", self.epsilon, graph, k), 1)
 
@@ -105,9 +107,10 @@ class MaternProbes(_GraphFamily):
     def on(self, points: Tensor, k: int) -> MaternField:
         if not isinstance(self.order, Integral) or self.order < 1:
             raise ArgumentError(problem("order", "a positive integer", repr(self.order)))
+        _check_on(points, k)
         graph = self._graph(points)
-        kappa = self.kappa if isinstance(self.kappa, str) else self.kappa**2
-        return MaternField(graph, _shift("kappa", kappa, graph, k), int(self.order))
+        given = _shift("kappa", self.kappa, graph, k)
+        return MaternField(graph, given if isinstance(self.kappa, str) else given**2, int(self.order))
 
 
 @dataclass(frozen=True)
@@ -123,13 +126,17 @@ class SchrodingerProbes(_GraphFamily):
     steps: int | str = "auto"
 
     def on(self, points: Tensor, k: int) -> HeatField:
+        _check_on(points, k)
         once = self.smoother(points)
         return HeatField(once.graph, _steps(once, self.steps, k), once.values)
 
     def smoother(self, points: Tensor) -> HeatField:
         if self.potential is None:
             raise ArgumentError(problem("potential", "values (n,) or a function of the points", "None", "HeatProbes has no potential"))
-        values = self.potential(points) if callable(self.potential) else self.potential
+        if not isinstance(self.beta, Real) or not 0 <= self.beta < math.inf:
+            hint = "for a well in place of a hill negate the potential and subtract its minimum"
+            raise ArgumentError(problem("beta", "a number of at least 0", repr(self.beta), hint))
+        values = self.potential(points.detach()) if callable(self.potential) else self.potential
         if not isinstance(values, Tensor) or values.shape != points.shape[:1] or not bool(torch.isfinite(values).all()):
             hint = "a function of the points also serves clouds that are thinned or extended"
             got = getattr(values, "shape", type(values).__name__)
@@ -149,6 +156,7 @@ class PiecewiseConstantProbes(ProbeFamily):
     cells: int = 64
 
     def on(self, points: Tensor, k: int) -> Probes:
+        _check_on(points, k)
         if not isinstance(self.cells, Integral) or not 2 <= self.cells <= len(points):
             raise ArgumentError(problem("cells", f"an integer from 2 to the {len(points)} points", repr(self.cells)))
         points = points.detach()
@@ -175,6 +183,7 @@ class PolynomialProbes(ProbeFamily):
     degree: int = 4
 
     def on(self, points: Tensor, k: int) -> Probes:
+        _check_on(points, k)
         if not isinstance(self.degree, Integral) or self.degree < 0:
             raise ArgumentError(problem("degree", "an integer of at least 0", repr(self.degree)))
         count = math.comb(points.shape[1] + self.degree, self.degree)
@@ -198,7 +207,30 @@ class CallableProbes(ProbeFamily):
     draw: Callable[[Tensor, int, torch.Generator | None], Tensor]
 
     def on(self, points: Tensor, k: int) -> Probes:
+        _check_on(points, k)
+        if not callable(self.draw):
+            raise ArgumentError(problem("draw", "a function (points, count, generator) -> (n, count)", repr(self.draw)))
         return SampledProbes(points, lambda count, generator: self.draw(points.detach(), count, generator))
+
+
+def _check_on(points: Tensor, k: int) -> None:
+    """What every family asks of a cloud and of the number of modes."""
+    if not isinstance(points, Tensor) or points.dim() != 2 or not points.is_floating_point():
+        raise ArgumentError(problem("points", "a float tensor (n, d)", getattr(points, "shape", type(points).__name__)))
+    if not len(points) or not points.shape[1]:
+        raise ShapeError(problem("points", "at least one point with one coordinate", tuple(points.shape)))
+    if not bool(torch.isfinite(points).all()):
+        bad = int((~torch.isfinite(points).all(dim=1)).sum())
+        raise ShapeError(problem("points", "finite coordinates", f"{bad} points with NaN or infinity"))
+    if not isinstance(k, Integral) or isinstance(k, bool) or not 1 <= k <= len(points):
+        raise ArgumentError(problem("k", f"an integer from 1 to the {len(points)} points", repr(k)))
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy as Python's, so that a file can hold them."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 def _steps(probes: HeatField, steps: int | str, k: int) -> int:
@@ -206,7 +238,7 @@ def _steps(probes: HeatField, steps: int | str, k: int) -> int:
         if steps != "auto":
             raise ArgumentError(problem("steps", "'auto' or a positive integer", repr(steps)))
         with torch.no_grad():
-            factors = probes.leading(min(max(k, 2), probes.n)).factors.double()  # the first alone never decays
+            factors = probes.leading(_last(k, probes.n)).factors.double()
         decay = float((factors[0] / factors[-1].clamp_min(1e-12)).log())
         return min(max(1, math.ceil(math.log(1 / RANGE) / (2 * max(decay, 1e-12)))), MOST_STEPS)
     if not isinstance(steps, Integral) or steps < 1:
@@ -214,11 +246,16 @@ def _steps(probes: HeatField, steps: int | str, k: int) -> int:
     return int(steps)
 
 
+def _last(k: int, n: int) -> int:
+    """The mode that automatic numbers are measured by: the first has eigenvalue 0 and gives no scale."""
+    return min(max(k, 2), n)
+
+
 def _shift(name: str, value: float | str, graph: SmoothingGraph, k: int) -> float:
     if isinstance(value, str):
         if value != "auto":
             raise ArgumentError(problem(name, "'auto' or a positive number", repr(value)))
-        last = HeatField(graph, 1).leading(min(k, graph.n)).factors[-1]
+        last = HeatField(graph, 1).leading(_last(k, graph.n)).factors[-1]
         return 1e-2 * max(float(1 - last), 1e-9) / float(graph.time)
     if not isinstance(value, Real) or not 0 < value < math.inf:
         raise ArgumentError(problem(name, "'auto' or a positive number", repr(value)))

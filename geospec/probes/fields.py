@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -247,4 +248,6 @@ class _Symmetric(torch.autograd.Function):
 
 def _normal(like: Tensor, rows: int, columns: int, generator: torch.Generator | None) -> Tensor:
     """White noise of the type and on the device of ``like``, drawn on the CPU so that every device sees the same."""
-    return torch.randn(rows, columns, generator=generator, dtype=torch.float32).to(like)
+    if not isinstance(columns, Integral) or columns < 0:
+        raise ArgumentError(problem("count", "an integer of at least 0", repr(columns)))
+    return torch.randn(rows, int(columns), generator=generator, dtype=torch.float32).to(like)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from geospec.errors import ArgumentError
+from geospec.errors import ArgumentError, ShapeError
 from geospec.nn import CoordinateMLP, FourierFeatures, LatentTransformer, PointTransformer
 from geospec.nn.encoders import LatentAttention, suggested_frequency
 
@@ -110,6 +110,36 @@ def test_latent_attention_has_nothing_quadratic():
     assert Largest.count <= 3000 * 64
 
 
+def test_clouds_in_any_batch_even_an_empty_one(encoder):
+    x = points(batch=(2, 3))
+    torch.testing.assert_close(encoder(x)[1, 2], encoder(x[1, 2]))
+    for shape in ((0, 3), (0, 7, 3), (2, 0, 3)):
+        assert encoder(torch.ones(shape, dtype=torch.float64)).shape == (*shape[:-1], 5)
+
+
+@pytest.mark.parametrize("shape", [(7, 2), (3,), (2, 7, 4)])
+def test_points_of_another_dimension(encoder, shape):
+    with pytest.raises(ShapeError, match=r"points: wanted shape \(\.\.\., n, 3\)"):
+        encoder(torch.ones(shape, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("make", "option", "value"),
+    [
+        (CoordinateMLP, "outputs", 0),
+        (CoordinateMLP, "depth", -1),
+        (PointTransformer, "heads", 0),
+        (PointTransformer, "width", 2.5),
+        (LatentTransformer, "tokens", 0),
+        (LatentTransformer, "heads", -2),
+        (LatentTransformer, "inputs", True),
+    ],
+)
+def test_sizes_are_positive_integers(make, option, value):
+    with pytest.raises(ArgumentError, match=f"{option}: wanted a positive integer"):
+        make(**{"inputs": 3, "outputs": 4, option: value})
+
+
 def test_bad_input():
     with pytest.raises(ArgumentError, match="width: wanted a multiple of heads"):
         PointTransformer(3, 4, width=10, heads=4)
@@ -120,3 +150,4 @@ def test_bad_input():
 def test_frequency_follows_the_wave_number():
     assert suggested_frequency(9 * 4.0, 3.0) == pytest.approx(3 * suggested_frequency(4.0, 3.0))
     assert suggested_frequency(0.0, 3.0) == 1.0
+    assert suggested_frequency(81.0, 2.0) == pytest.approx(12)  # wave number 9, radius 2: 18 radians at one and a half deviations

@@ -2,10 +2,11 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from geospec.errors import ArgumentError
+from geospec.errors import ArgumentError, GeospecError
 from geospec.probes import (
     CallableProbes,
     FreeFieldProbes,
@@ -14,8 +15,11 @@ from geospec.probes import (
     PiecewiseConstantProbes,
     PolynomialProbes,
     SchrodingerProbes,
+    SmoothingGraph,
     family_of,
 )
+from geospec.probes.families import MOST_STEPS
+from geospec.probes.fields import HeatField
 
 N, K = 200, 12
 
@@ -39,6 +43,7 @@ GRAPH = {
     "Matern 3": MaternProbes(kappa=1.5, order=3),
     "Schrodinger": SchrodingerProbes(potential=height, steps=15),
 }
+ALL = [*GRAPH.values(), PiecewiseConstantProbes(5), PolynomialProbes(4), CallableProbes(lambda x, count, generator: x[:, :count])]
 COMMUTING = [name for name in GRAPH if name != "Schrodinger"]
 
 
@@ -81,6 +86,11 @@ def test_the_free_field_inverts_its_operator(points):
     torch.testing.assert_close(dense(probes) @ operator, torch.eye(N, dtype=torch.float64), rtol=0, atol=1e-8)
 
 
+def test_kappa_is_squared_and_epsilon_is_not(points):
+    assert GRAPH["Matern 2"].on(points, K).shift == 1.5**2
+    assert GRAPH["free field"].on(points, K).shift == 2.0
+
+
 def test_a_potential_pushes_modes_away(points):
     probes = GRAPH["Schrodinger"].on(points, K)
     assert not probes.null_vector
@@ -115,6 +125,40 @@ def test_automatic_steps_leave_a_thousandth(points):
     energies = torch.linalg.eigvalsh(dense(probes)).flip(0)
     assert 3e-4 < float(energies[K - 1] / energies[0]) < 3e-3
     assert probes.steps == HeatProbes().on(points.float(), K).steps
+
+
+def test_automatic_numbers_for_one_mode_are_those_for_two(points):
+    """The first eigenvalue is 0: measured by itself it would ask for the most steps and for no shift."""
+    assert HeatProbes().on(points, 1).steps == HeatProbes().on(points, 2).steps < MOST_STEPS
+    assert FreeFieldProbes().on(points, 1).shift == FreeFieldProbes().on(points, 2).shift
+    probes = MaternProbes().on(points, 1)
+    assert 1e-3 < probes.shift / float(probes.eigenvalue(torch.linalg.eigvalsh(dense(probes))[-2])) < 3e-2
+
+
+def test_the_path_has_cosines_for_modes():
+    """``I - t L`` of a path given as it is: the discrete cosine transform, through every part of the probes."""
+    n, t = 64, 0.25
+    matrix = torch.eye(n, dtype=torch.float64) * (1 - 2 * t)
+    matrix[0, 0] = matrix[-1, -1] = 1 - t
+    matrix += t * (torch.ones(n - 1, dtype=torch.float64).diag(1) + torch.ones(n - 1, dtype=torch.float64).diag(-1))
+    csr = matrix.to_sparse_csr()
+    even = torch.full((n,), 1 / n, dtype=torch.float64)
+    graph = SmoothingGraph(csr.crow_indices().int(), csr.col_indices().int(), csr.values(), even, t, even, 1)
+    probes, j = HeatField(graph, 50), torch.arange(n, dtype=torch.float64)
+    modes = torch.cos(math.pi * (j[:, None] + 0.5) * j / n)
+    factors = 1 - t * (2 - 2 * torch.cos(math.pi * j / n))
+    torch.testing.assert_close(probes.covariance(modes), modes * factors**100, rtol=1e-10, atol=1e-12)
+    first = slice(0, 10)
+    torch.testing.assert_close(probes.eigenvalue(factors[first] ** 100), -factors[first].log() / t, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(probes.trace(20), float((factors**100).sum()), rtol=1e-9, atol=0)
+
+
+def test_fields_repeat_and_take_no_gradient(points):
+    for family in ALL:
+        cloud = points.clone().requires_grad_()
+        first, again = (family.on(cloud, 3).sample(2, torch.Generator().manual_seed(4)) for _ in range(2))
+        assert torch.equal(first, again)
+        assert not first.requires_grad
 
 
 def test_covariances_are_differentiable_and_their_own_adjoint(points):
@@ -164,6 +208,11 @@ def test_options_make_the_family_again(family):
     assert family_of({"family": "SchrodingerProbes"}) is None
 
 
+def test_options_of_numpy_numbers_are_kept():
+    family = HeatProbes(alpha=np.float32(0.5), steps=np.int64(9), neighbors=np.int64(12))
+    assert family.options() == HeatProbes(alpha=0.5, steps=9, neighbors=12).options()
+
+
 @pytest.mark.parametrize(
     ("family", "argument"),
     [
@@ -172,6 +221,11 @@ def test_options_make_the_family_again(family):
         (FreeFieldProbes(epsilon=0.0), "epsilon"),
         (MaternProbes(order=0), "order"),
         (MaternProbes(kappa="x"), "kappa"),
+        (MaternProbes(kappa=-1.5), "kappa.*got -1.5"),  # its square would do
+        (MaternProbes(kappa=None), "kappa"),
+        (SchrodingerProbes(potential=height, beta=-1.0), "^beta: wanted"),
+        (SchrodingerProbes(potential=height, beta=math.nan), "^beta: wanted"),
+        (CallableProbes(None), "draw"),
         (SchrodingerProbes(), "potential"),
         (SchrodingerProbes(potential=torch.ones(3)), "potential"),
         (SchrodingerProbes(potential=lambda p: -height(p) - 1), "potential"),
@@ -182,3 +236,22 @@ def test_options_make_the_family_again(family):
 def test_bad_options(points, family, argument):
     with pytest.raises(ArgumentError, match=argument):
         family.on(points, K)
+
+
+@pytest.mark.parametrize("family", ALL, ids=lambda family: type(family).__name__)
+def test_bad_clouds_and_counts(points, family):
+    for k in (0, -1, 2.5, True, N + 1):
+        with pytest.raises(ArgumentError, match="k: wanted an integer from 1 to the 200 points"):
+            family.on(points, k)
+    broken = points.index_fill(0, torch.tensor([3]), math.nan)
+    for bad in (points[:, 0], points.long(), points[:0], points[:, :0], broken, [1.0, 2.0]):
+        with pytest.raises(GeospecError, match="points: wanted"):
+            family.on(bad, 1)
+
+
+def test_bad_numbers_of_fields(points):
+    for family in (GRAPH["heat"], GRAPH["Matern 1"], PolynomialProbes(2)):
+        assert family.on(points, 3).sample(0).shape == (N, 0)
+        for count in (-1, 1.5):
+            with pytest.raises(ArgumentError, match="count"):
+                family.on(points, 3).sample(count)

@@ -76,7 +76,7 @@ def test_the_measure_is_the_area_whatever_the_density():
 
     free = smoothing_graph(points).measure
     assert -1.1 < slope(free) < -0.9
-    assert torch.corrcoef(torch.stack([free, areas]))[0, 1] > 0.89
+    assert torch.corrcoef(torch.stack([free, areas]))[0, 1] > 0.93  # 0.92 with the density of the kernel itself, not its square
     assert slope(smoothing_graph(points, alpha=0.5).measure) == pytest.approx(0, abs=1e-9)
     assert 0.9 < slope(smoothing_graph(points, alpha=0.0).measure) < 1.1
 
@@ -127,6 +127,17 @@ def test_dimension_is_that_of_the_manifold():
     rolled = torch.cat([square[:, :1].cos(), square[:, :1].sin(), square[:, 1:]], dim=1)
     assert [smoothing_graph(points).dimension for points in (line, square, cube, rolled)] == [1, 2, 3, 2]
     assert smoothing_graph(cube, dimension=5).dimension == 5
+    assert smoothing_graph(normal(3000, 5) / normal(3000, 5).norm(dim=1, keepdim=True)).dimension == 4
+    flat = torch.cat([square, torch.ones(2000, 1, dtype=torch.float64)], dim=1)  # one coordinate constant
+    assert smoothing_graph(flat).dimension == 2
+
+
+def test_dimension_is_at_most_that_of_the_space():
+    """Corners of a simplex are all equally far: distances do not grow at all."""
+    graph = smoothing_graph(torch.eye(30, dtype=torch.float64))
+    assert graph.dimension == 30
+    assert torch.isfinite(graph.values).all()
+    torch.testing.assert_close(graph.measure, torch.full((30,), 1 / 30, dtype=torch.float64), rtol=0.5, atol=0)
 
 
 def test_bandwidth_widens_where_points_are_independent():
@@ -184,6 +195,32 @@ def test_gradients_in_the_points():
     assert torch.equal(reference.measure, measure.detach())
 
 
+def test_gradients_of_the_values_in_the_points():
+    """Ratios of the entries off the diagonal: what is held is the same factor in all of them."""
+    points = fibonacci(40)
+
+    def entries(points):
+        graph = smoothing_graph(points, neighbors=8, bandwidth=0.5, dimension=2)
+        row = torch.arange(40).repeat_interleave(graph.crow.long().diff())
+        beside = graph.values[row != graph.col]
+        return beside / beside.mean()
+
+    assert torch.autograd.gradcheck(entries, points.requires_grad_(), fast_mode=True)
+    with torch.no_grad():
+        assert not smoothing_graph(points).values.requires_grad
+
+
+@pytest.mark.parametrize(("d", "alpha"), [(1, 1.0), (2, 1.0), (2, 0.5), (3, 0.0)])
+def test_scaled_points_take_longer_steps(d, alpha):
+    """Along a scaling the step's operator and the measure stay as they are, and its time grows twice as fast as lengths."""
+    points = torch.rand(60, d, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
+    graph = smoothing_graph(points, dimension=d, alpha=alpha)
+    weights = normal(len(graph.values), 1)[:, 0]
+    for value, growth in (((graph.values * weights).sum(), 0), ((graph.measure * weights[:60]).sum(), 0), (graph.time, 2)):
+        (along,) = torch.autograd.grad(value, points, retain_graph=True)
+        assert float((along * points).sum().detach()) == pytest.approx(growth * float(value.detach()), rel=1e-8, abs=1e-12)
+
+
 def test_pieces_are_counted():
     assert smoothing_graph(fibonacci(200)).components() == 1
     assert smoothing_graph(torch.cat([fibonacci(200), fibonacci(200) + 50])).components() == 2
@@ -201,6 +238,8 @@ def test_bad_points():
         smoothing_graph(good.index_fill(0, torch.tensor([3]), math.nan))
     with pytest.raises(ShapeError, match="copies of a point.*remove duplicates"):
         smoothing_graph(torch.cat([good, good[:1].repeat(12, 1)]))
+    with pytest.raises(ShapeError, match="an overflow; scale the points"):
+        smoothing_graph((good * 1e30).float())
     with pytest.raises(ShapeError, match="remove_outliers"):
         smoothing_graph(torch.cat([good, torch.tensor([[30.0, 0, 0]])]))
 
