@@ -238,7 +238,7 @@ def _steps(probes: HeatField, steps: int | str, k: int) -> int:
         if steps != "auto":
             raise ArgumentError(problem("steps", "'auto' or a positive integer", repr(steps)))
         with torch.no_grad():
-            factors = probes.leading(_last(k, probes.n)).factors.double()
+            factors = probes.leading(_last(k, probes.n)).double()
         decay = float((factors[0] / factors[-1].clamp_min(1e-12)).log())
         return min(max(1, math.ceil(math.log(1 / RANGE) / (2 * max(decay, 1e-12)))), MOST_STEPS)
     if not isinstance(steps, Integral) or steps < 1:
@@ -255,7 +255,7 @@ def _shift(name: str, value: float | str, graph: SmoothingGraph, k: int) -> floa
     if isinstance(value, str):
         if value != "auto":
             raise ArgumentError(problem(name, "'auto' or a positive number", repr(value)))
-        last = HeatField(graph, 1).leading(_last(k, graph.n)).factors[-1]
+        last = HeatField(graph, 1).leading(_last(k, graph.n))[-1]
         return 1e-2 * max(float(1 - last), 1e-9) / float(graph.time)
     if not isinstance(value, Real) or not 0 < value < math.inf:
         raise ArgumentError(problem(name, "'auto' or a positive number", repr(value)))

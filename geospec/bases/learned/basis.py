@@ -1,4 +1,4 @@
-"""A spectral basis straight from points: no mesh, no operator to assemble, no eigensolver."""
+"""A spectral basis straight from points: no mesh, no operator to assemble; an eigensolver only to certify."""
 
 from __future__ import annotations
 
@@ -420,7 +420,7 @@ def _encoder(encoder: str | nn.Module, points: Tensor, k: int, constant: bool, p
     outputs = max(min(columns, len(points)) - constant, 1)
     options: dict[str, Any] = {}
     if encoder != "transformer":
-        top = float(probes.graph.eigenvalue(probes.leading(k).factors[-1:])) if isinstance(probes, GraphProbes) else 0.0
+        top = float(probes.graph.eigenvalue(probes.leading(k)[-1:])) if isinstance(probes, GraphProbes) else 0.0
         options["frequency"] = suggested_frequency(top, radius) if top else 6.0
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -159,7 +159,7 @@ class EigenbasisNetwork(nn.Module):
         no two principal axes, and with refinement no two eigenvalues, may be equal). Of a cloud of more than 4,096 points the
         network sees as many, chosen by farthest points; its columns are interpolated to the others, smoothed, and refined on all.
 
-        Cost on one core: 0.1 s for 1,000 points, 1 s for 10k, 7 s for 100k, with 0.5 GiB.
+        Cost on one core: 0.1 s for 1,000 points, 1 s for 10k, 7 s for 100k, where the process takes 1.3 GB in all.
         """
         if refine is not None:
             one_of("refine", refine, REFINEMENTS)
