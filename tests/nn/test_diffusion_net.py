@@ -166,6 +166,7 @@ def test_a_thinned_surface_keeps_the_span_and_the_slopes(mesh, operators):
     index, measure = samples(mesh, 120)
     thin = surface.sampled(index, measure)
     torch.testing.assert_close(thin.analysis @ thin.modes, torch.eye(40, **DOUBLE), rtol=0, atol=1e-10)
+    torch.testing.assert_close(thin.modes, operators.modes[index])
     torch.testing.assert_close(thin.slopes_x, (operators.gradient_x @ operators.modes)[index])
     weights = measure[:, None] * thin.modes
     signal = torch.randn(120, 2, generator=torch.Generator().manual_seed(0), **DOUBLE)
@@ -283,6 +284,9 @@ def test_refusals(mesh, operators):
         surface.sampled(torch.arange(39), torch.ones(39, **DOUBLE))
     with pytest.raises(ArgumentError, match="index: wanted samples that tell 40 modes apart"):
         surface.sampled(torch.zeros(100, dtype=torch.int64), torch.ones(100, **DOUBLE))
+    close = (mesh.vertices - mesh.vertices[0]).norm(dim=1).argsort()[:60]  # all on one side: independent, but hardly
+    with pytest.raises(ArgumentError, match="index: wanted samples that tell 40 modes apart"):
+        surface.sampled(close, torch.ones(60, **DOUBLE))
     with pytest.raises(ArgumentError, match=r"measure: wanted shape \(100,\)"):
         surface.sampled(torch.arange(100), torch.ones(99, **DOUBLE))
     with pytest.raises(ArgumentError, match="between 1 and the 40 modes"):
