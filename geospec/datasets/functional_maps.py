@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache, partial
+from functools import cache, partial
 from itertools import combinations
 from multiprocessing import get_context
 
@@ -331,25 +331,25 @@ def _group_maps(task: tuple[_Group, int, dict[int, Arrays]]) -> dict[str, np.nda
     surface = creature_surface(group.family) if group.family in KINDS else _regular_surface(group.family, group.draw)[0]
     identities = [group.draw(2, i) for i in range(_IDENTITIES)]
 
-    @lru_cache(maxsize=None)
+    @cache
     def mesh(number: int) -> Arrays:
         if group.family in KINDS:
             return meshes[number]
         rng = np.random.default_rng([group.draw(1, number), 2])
         return surface.mesh(int(rng.integers(*_VERTICES)), rng)
 
-    @lru_cache(maxsize=None)
+    @cache
     def shape(number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rest, faces = mesh(group.mesh_of(number))
         made = normalised(surface.deform(rest, identities[number // _POSES], group.draw(3, number)), faces, torch.float64)
         basis = LaplaceBasis.fit(made, k)
         return made.vertices.numpy(), basis.modes.numpy(), basis.measure.numpy()
 
-    @lru_cache(maxsize=None)
+    @cache
     def between(source: int, target: int):
         return interpolation(mesh(source), mesh(target))
 
-    @lru_cache(maxsize=None)
+    @cache
     def carried(number: int, onto: int) -> tuple[np.ndarray, np.ndarray]:
         """Positions and modes of a shape at the vertices of a mesh."""
         points, modes, _ = shape(number)
