@@ -72,6 +72,12 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   // definite
   // (..., k_t).
   m.def("masked_map_solve(Tensor gram, Tensor right, Tensor penalty) -> (Tensor, Tensor)");
+  // |clean| with noise of level sigma[d] in draw first + d, (n, ...): seed, draw and element decide each number.
+  m.def("noisy_magnitudes(Tensor clean, Tensor sigma, int seed, int first, str form) -> Tensor");
+  // Sums over those draws x, made again, in double: of x - denoised, of x, of (x - denoised) / x.
+  m.def(
+      "mask_sums(Tensor clean, Tensor denoised, Tensor sigma, int seed, int first, str form) -> (Tensor, Tensor, "
+      "Tensor)");
   // Thin QR of tall blocks (..., n, k) with positive diagonal, and 1 for columns that depend on none before them (...,
   // k). Made of torch's own products in geospec/ops/cholesky_qr.py, on any device.
   m.def("cholesky_qr(Tensor z, bool rank_guard=False) -> (Tensor, Tensor, Tensor)");
