@@ -17,6 +17,7 @@ from .neighbours import knn, radius_search
 from .robust_stiffness import robust_stiffness
 from .spectral_knn import spectral_knn
 from .spectral_nearest import spectral_nearest
+from .zoomout import zoomout
 
 __all__ = [
     "Adjacency",
@@ -37,4 +38,5 @@ __all__ = [
     "robust_stiffness",
     "spectral_knn",
     "spectral_nearest",
+    "zoomout",
 ]
