@@ -19,6 +19,7 @@ from .noisy_magnitudes import MaskSums, mask_sums, noisy_magnitudes
 from .robust_stiffness import robust_stiffness
 from .spectral_knn import spectral_knn
 from .spectral_nearest import spectral_nearest
+from .zoomout import zoomout
 
 __all__ = [
     "Adjacency",
@@ -44,4 +45,5 @@ __all__ = [
     "robust_stiffness",
     "spectral_knn",
     "spectral_nearest",
+    "zoomout",
 ]
