@@ -19,6 +19,7 @@ from .metrics import (
     orientation_agreement,
     orthogonality_residual,
 )
+from .optimisation import MapSide, OptimisedMap, optimise_map
 from .prior import FunctionalMapPrior, PriorTraining, distillation_loss, properness_loss
 from .refinement import RefinedMap, RefinedPair, bijective_zoomout, farthest_points, icp, zoomout
 
@@ -26,6 +27,8 @@ __all__ = [
     "FEWEST_MODES",
     "FunctionalMapPrior",
     "MapHypothesis",
+    "MapSide",
+    "OptimisedMap",
     "PriorTraining",
     "RefinedMap",
     "RefinedPair",
@@ -46,6 +49,7 @@ __all__ = [
     "laplacian_mask",
     "map_hypotheses",
     "multiplication_operators",
+    "optimise_map",
     "orientation_agreement",
     "orientation_operators",
     "orthogonality_residual",
