@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ...diffusion import EDM, denoise
 from ...errors import ArgumentError, one_of, problem
 from ...nn import DiffusionTransformer
+from ...ops.noisy_magnitudes import mask_sums, noisy_magnitudes
 from ...weights import load_weights, save_weights, shipped
 from .fitting import PriorTraining, fit_network, moments
 
@@ -24,7 +25,7 @@ LEAST_DEVIATION = 1e-3
 #: Sizes of maps and shares of the held-out maps at which likelihoods are tabulated.
 TABLE_SIZES, TABLE_SHARES = (15, 20, 25, 30, 35, 40, 45, 50), 201
 #: Noise levels over which a likelihood is integrated: below the first the network is not asked, above the last all is noise.
-LOWEST, HIGHEST, LEVELS = 0.03, 3.0, 16
+LOWEST, HIGHEST, LEVELS = 0.03, 3.0, 12
 #: Maps that are denoised at once: bounds memory whatever the number of draws.
 CHUNK = 256
 
@@ -171,7 +172,7 @@ class FunctionalMapPrior(nn.Module):
         return (self.denoise(x, sigma) - x) / (level if level.dim() == 0 else level[..., None, None]).square()
 
     @torch.no_grad()
-    def log_likelihood(self, functional_map: Tensor, *, draws: int = 4, levels: int = LEVELS, seed: int = 0) -> Tensor:
+    def log_likelihood(self, functional_map: Tensor, *, draws: int = 2, levels: int = LEVELS, seed: int = 0) -> Tensor:
         """Log-density of ``|C|`` in nats, ``(...,)``, up to a resolution of 0.03 in the entries.
 
         That of the Gaussian prior, plus what the network denoises better or worse than the Wiener filter:
@@ -188,19 +189,18 @@ class FunctionalMapPrior(nn.Module):
             return gaussian
         ladder = torch.logspace(math.log10(LOWEST), math.log10(HIGHEST), levels, dtype=x.dtype, device=x.device)
         step = math.log(HIGHEST / LOWEST) / (levels - 1)
-        generator = torch.Generator().manual_seed(seed)
         gain = torch.zeros_like(gaussian)
         wiener = self.gaussian
         for i, sigma in enumerate(ladder):
-            noise = torch.randn(draws, *x.shape[-2:], generator=generator).to(x)
-            noise = torch.cat([noise, -noise])[(...,) + (None,) * (x.dim() - 2) + (slice(None), slice(None))]
+            noise = noisy_magnitudes(x.new_zeros(x.shape[-2:]), 1.0, draws, seed=seed, first=i * draws)
+            noise = torch.cat([noise, -noise]).reshape(2 * draws, *[1] * (x.dim() - 2), *x.shape[-2:])
             noisy = x + sigma * noise
             error, expected = ((model._in_chunks(noisy, sigma) - x).square().sum(dim=(-2, -1)).mean(dim=0) for model in (self, wiener))
             ends = 0.5 if i in (0, levels - 1) else 1.0
             gain += ends * step * (expected - error) / sigma.square()
         return gaussian + gain
 
-    def plausibility(self, functional_map: Tensor, *, draws: int = 4) -> Tensor:
+    def plausibility(self, functional_map: Tensor, *, draws: int = 2) -> Tensor:
         """The share of true maps, of shapes the prior has not seen, that are less likely per entry: ``(...,)`` in [0, 1].
 
         A true map is as likely to be at 0.9 as at 0.1; a map near 0 is one of those that no true map resembles. The mirrored map of
@@ -227,7 +227,7 @@ class FunctionalMapPrior(nn.Module):
         return share.clamp(0, 1).to(functional_map.dtype)
 
     @torch.no_grad()
-    def tabulate(self, maps: Tensor, *, most: int = 512, draws: int = 4) -> None:
+    def tabulate(self, maps: Tensor, *, most: int = 256, draws: int = 2) -> None:
         """Tabulate likelihoods per entry of true maps ``(n, k, k)``, ``most`` of them evenly spaced, for :meth:`plausibility`."""
         chosen = torch.linspace(0, len(maps) - 1, min(most, len(maps))).round().long()
         shares = torch.linspace(0, 1, TABLE_SHARES, dtype=torch.float64)
@@ -281,17 +281,15 @@ class FunctionalMapPrior(nn.Module):
         return weights.clamp(min=0)
 
     def _distilled(self, x: Tensor, sigma: float, draws: int, estimator: str, seed: int) -> Tensor:
-        generator = torch.Generator().manual_seed(seed)
-        pull, total = torch.zeros_like(x), torch.zeros_like(x)
-        for _ in range(draws):
-            noisy = x + sigma * torch.randn(x.shape, generator=generator).to(x).abs()
-            gap = noisy - self.denoise(noisy, sigma)
-            if estimator == "one_sided":
-                pull += gap / noisy
-            else:
-                pull += gap
-                total += noisy
-        return pull / (2 * sigma**2) / (draws if estimator == "one_sided" else total)
+        residual, level, ratio = (torch.zeros_like(x, dtype=torch.float64) for _ in range(3))
+        each = max(1, CHUNK // max(1, x.shape[:-2].numel()))
+        for first in range(0, draws, each):
+            options = {"seed": seed, "first": first, "form": "half"}
+            noisy = noisy_magnitudes(x, sigma, min(each, draws - first), **options)
+            sums = mask_sums(x, self.denoise(noisy, sigma), sigma, **options)
+            residual, level, ratio = residual + sums.residual, level + sums.level, ratio + sums.ratio
+        found = ratio / draws if estimator == "one_sided" else residual / level
+        return (found / (2 * sigma**2)).to(x)
 
     def _in_chunks(self, x: Tensor, sigma: Tensor) -> Tensor:
         flat = x.reshape(-1, *x.shape[-2:])

@@ -289,8 +289,11 @@ def _made(n: int, k: int, names: tuple[str, ...], seed: int, split: str, workers
 def _tasks(workers: int) -> Iterator[Callable[[Callable, Iterable], Iterator]]:
     """A ``map`` over tasks, in this process or in others; one thread each, for the same sums in the same order."""
     if workers:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
+        try:
             yield pool.map
+        finally:
+            pool.shutdown(cancel_futures=True)  # where the caller stops early, what was not begun is not made
         return
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -307,7 +310,12 @@ def _creature_mesh(task: tuple[str, int, int]) -> Arrays:
     n = int(rng.integers(*_VERTICES))
     if number % 2 == 0:
         return _rest_mesh(kind, n, seed)
-    return creature_surface(kind).mesh(int(_FINER * n), rng)
+    n = int(_FINER * n)
+    while True:
+        try:
+            return creature_surface(kind).mesh(n, rng)
+        except ConvergenceError:  # fingers or legs thinner than a cube
+            n = int(1.25 * n)
 
 
 def _regular_surface(family: str, base: Callable[..., int]) -> tuple[RestSurface, int]:
