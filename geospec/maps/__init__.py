@@ -1,5 +1,6 @@
 """Basis to basis: functional maps, their conversion to point maps, refinement and evaluation."""
 
+from .alignment import Alignments, rigid_alignments
 from .commuting import multiplication_operators, orientation_operators
 from .confidence import round_trip_confidence
 from .conversion import functional_to_point, point_to_functional
@@ -23,6 +24,7 @@ from .refinement import RefinedMap, RefinedPair, bijective_zoomout, farthest_poi
 
 __all__ = [
     "FEWEST_MODES",
+    "Alignments",
     "MapHypothesis",
     "RefinedMap",
     "RefinedPair",
@@ -47,6 +49,7 @@ __all__ = [
     "orthogonality_residual",
     "point_to_functional",
     "resolvent_mask",
+    "rigid_alignments",
     "round_trip_confidence",
     "solve_functional_map",
     "zoomout",
