@@ -29,8 +29,8 @@ K_FIRST = 40
 #: Points of each shape that carry the refinement; all points take part in its last step. Measured on real pairs, more
 #: points leave the error as it is and take longer.
 N_SAMPLES = 2000
-STAGES = ("Laplacians", "eigenbases", "descriptors", "first map", "features", "refinement", "evaluation")
-QUALITIES = ("fast", "best")
+FAST = ("Laplacians", "eigenbases", "descriptors", "first map", "refinement", "evaluation")
+STAGES = {"fast": FAST, "best": (*FAST[:4], "features", *FAST[4:])}
 #: Modes of the map that the prior judges, and fewest.
 K_PRIOR, FEWEST_PRIOR = 30, 15
 
@@ -93,14 +93,14 @@ def match(
     for each cloud of 2,000 points or more.
     Source: Ovsjanikov et al. 2012; Melzi et al. 2019; Ren et al. 2018 and 2020.
     """
-    one_of("quality", quality, QUALITIES)
+    one_of("quality", quality, tuple(STAGES))
     judge = _prior(prior, quality)
     spectra = spectra_of(basis, laplacian, cache)
     k = _check(source, target, k, spectra, descriptors)
     used = [InUse.of(spectra.seen(shape.to("cpu"))) for shape in (source, target)]
     pairs = None if landmarks is None else _in_use_landmarks(landmarks, source, target, used)
     place = source.points.device if device is None else torch.device(device)
-    watch = _Watch(progress)
+    watch = _Watch(STAGES[quality], progress)
 
     with watch("Laplacians"):
         operators = [spectra.operator(part.shape) for part in used]
@@ -119,9 +119,8 @@ def match(
         functions = _functions(unit, used, descriptors, pairs)
     with watch("first map"):
         first = _first_map(unit, used, functions, pairs, judge)
-    with watch("features"):
-        if quality == "best":
-            assert judge is not None
+    if judge is not None and quality == "best":
+        with watch("features"):
             sides = [maps.MapSide.of(*parts) for parts in zip((part.shape for part in used), bases, operators, strict=True)]
             first = _optimised(first, sides, judge, seed, progress)
     with watch("refinement"):
@@ -132,7 +131,7 @@ def match(
         functional_map = maps.point_to_functional(to_source, *bases)
         numbers = _numbers(to_source, used, operators[1], bases, unit, functional_map)
         if judge is not None and k >= FEWEST_PRIOR:
-            low = functional_map[:K_PRIOR, :K_PRIOR] * area_ratio(*bases).sqrt()
+            low = functional_map[: min(K_PRIOR, judge.k), : min(K_PRIOR, judge.k)] * area_ratio(*bases).sqrt()
             numbers["plausibility"] = float(judge.plausibility(low.float()))
         evidence = {name: first.evidence[name] for name in ("score", "next_score") if name in first.evidence}
         confidence = maps.vertex_confidence(
@@ -144,7 +143,7 @@ def match(
             bases[1],
             numbers=numbers | evidence,
             descriptors=(functions[0].cpu(), functions[1].cpu()),
-            rival=None if first.rival is None else maps.functional_to_point(first.rival, *unit).cpu(),
+            rival=None if first.rival is None else maps.functional_to_point(first.rival, unit[0], unit[1]).cpu(),
         )
         numbers["mean_confidence"] = float(confidence.mean())
         warnings = maps.map_warnings(numbers | evidence)
@@ -186,21 +185,21 @@ class _FirstMap:
 class _Watch:
     """Times the stages and tells the caller about each."""
 
-    def __init__(self, progress: Progress | None) -> None:
-        self.progress = progress
+    def __init__(self, stages: tuple[str, ...], progress: Progress | None) -> None:
+        self.stages, self.progress = stages, progress
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
         if self.progress is not None:
-            self.progress(stage, len(self.seconds), len(STAGES))
+            self.progress(stage, len(self.seconds), len(self.stages))
         start = time.perf_counter()
         yield
         self.seconds[stage] = round(time.perf_counter() - start, 4)
 
     def finish(self) -> dict[str, float]:
         if self.progress is not None:
-            self.progress("done", len(STAGES), len(STAGES))
+            self.progress("done", len(self.stages), len(self.stages))
         return {**self.seconds, "total": round(sum(self.seconds.values()), 4)}
 
 
@@ -299,7 +298,7 @@ def _optimised(
 ) -> _FirstMap:
     """The map of features that are learned on this pair, from the first map on."""
     source, target = sides
-    k = min(K_PRIOR, *first.functional_map.shape)
+    k = min(K_PRIOR, prior.k, *first.functional_map.shape)
     found = maps.optimise_map(source, target, prior, k=k, start=first.functional_map[:k, :k], seed=seed, progress=progress)
     evidence = {**first.evidence, "feature_steps": found.steps_done}
     return replace(first, functional_map=found.functional_map.to(first.functional_map), evidence=evidence)
