@@ -26,11 +26,8 @@ from .refinement import RefinedMap, RefinedPair, bijective_zoomout, farthest_poi
 
 __all__ = [
     "FEWEST_MODES",
-<<<<<<< HEAD
-    "FunctionalMapPrior",
-=======
     "Alignments",
->>>>>>> orientation
+    "FunctionalMapPrior",
     "MapHypothesis",
     "MapSide",
     "OptimisedMap",
