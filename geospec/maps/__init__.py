@@ -1,8 +1,9 @@
 """Basis to basis: functional maps, their conversion to point maps, refinement and evaluation."""
 
 from .commuting import multiplication_operators, orientation_operators
-from .confidence import map_probability, map_warnings, point_features, round_trip_confidence, vertex_confidence
+from .confidence import map_features, map_warnings, point_features, round_trip_confidence, vertex_confidence
 from .conversion import functional_to_point, point_to_functional
+from .elastic import ElasticPair, elastic_refinement
 from .functional_map import laplacian_mask, resolvent_mask, solve_functional_map
 from .initial import N_MODES as FEWEST_MODES
 from .initial import MapHypothesis, map_hypotheses
@@ -23,6 +24,7 @@ from .refinement import RefinedMap, RefinedPair, bijective_zoomout, farthest_poi
 
 __all__ = [
     "FEWEST_MODES",
+    "ElasticPair",
     "MapHypothesis",
     "RefinedMap",
     "RefinedPair",
@@ -33,6 +35,7 @@ __all__ = [
     "conformality_residual",
     "coverage",
     "dirichlet_energy",
+    "elastic_refinement",
     "error_curve",
     "farthest_points",
     "functional_to_point",
@@ -40,8 +43,8 @@ __all__ = [
     "icp",
     "landmark_residual",
     "laplacian_mask",
+    "map_features",
     "map_hypotheses",
-    "map_probability",
     "map_warnings",
     "multiplication_operators",
     "orientation_agreement",
