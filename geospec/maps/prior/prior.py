@@ -178,7 +178,8 @@ class FunctionalMapPrior(nn.Module):
     def log_likelihood(self, functional_map: Tensor, *, draws: int = 2, levels: int = LEVELS, seed: int = 0) -> Tensor:
         """Log-density of ``|C|`` in nats, ``(...,)``, up to a resolution of 0.03 in the entries.
 
-        That of the Gaussian prior (entries that vary by less count as varying by 0.03), plus what the network denoises better or worse than the Wiener filter:
+        That of the Gaussian prior (entries that vary by less count as varying by 0.03), plus what the network denoises better
+        or worse than the Wiener filter:
         ``log p(x) = log p_G(x) + integral over ln(1 / sigma) of (e_G - e) / sigma^2``, ``e`` the squared error at ``x`` averaged over
         noise (Kong, Brekelmans and Ver Steeg 2023, "Information-theoretic diffusion"). The same noise serves both, with both signs, so the
         difference is well determined by few draws. Noise depends on ``seed`` alone.
