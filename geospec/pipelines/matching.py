@@ -143,7 +143,7 @@ def match(
         numbers = _numbers(to_source, used, operators[1], bases, unit, functional_map)
         if judge is not None and k >= FEWEST_PRIOR:
             numbers["plausibility"] = float(judge.plausibility(_low(functional_map * area_ratio(*bases).sqrt(), judge)))
-        evidence = {name: first.evidence[name] for name in ("score", "next_score") if name in first.evidence}
+        evidence: dict[str, Any] = {name: first.evidence[name] for name in ("score", "next_score") if name in first.evidence}
         confidence = maps.vertex_confidence(
             to_source,
             to_target,
