@@ -1,5 +1,7 @@
 """Features learned on one pair: what the sides hold, the loss by hand, and maps that get better without labels."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -91,6 +93,27 @@ def test_the_proper_map_of_a_true_map_is_itself(sides, pair):
     rough = spoiled(c)
     mended = both.proper(rough, rough.mT)[0]
     assert (mended - c).norm() < 0.5 * (rough - c).norm()
+
+
+def test_proper_maps_by_hand(sides, pair):
+    """All pairs of distances, both maps asked, and weighted least squares; size 12 to 22, by a tenth of the size at a time."""
+    forward = spoiled(truth(pair))
+    backward = spoiled(forward).mT
+    found = _Pair(*sides, K).proper(forward, backward)
+    source, target = (side.surface.modes.double() for side in sides)
+    for size, following in pairwise([*range(12, 21), 22, 22]):
+        s, t = source[:, :size], target[:, :size]
+        to_source = (torch.cdist(t, s @ forward.mT).square() + torch.cdist(t, s @ backward).square()).argmin(dim=1)
+        to_target = (torch.cdist(s, t @ backward.mT).square() + torch.cdist(s, t @ forward).square()).argmin(dim=1)
+        forward, backward = (
+            torch.linalg.lstsq(w.sqrt()[:, None] * on, w.sqrt()[:, None] * pulled).solution[:following]
+            for w, on, pulled in (
+                (sides[1].measure, target, source[:, :following][to_source]),
+                (sides[0].measure, source, target[:, :following][to_target]),
+            )
+        )
+    torch.testing.assert_close(found[0], forward[:K, :K], rtol=0, atol=2e-2)
+    torch.testing.assert_close(found[1], backward[:K, :K], rtol=0, atol=2e-2)
 
 
 def test_the_first_step_by_hand(sides, pair, prior):
