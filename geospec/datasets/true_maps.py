@@ -39,7 +39,7 @@ VERSION = 1
 _WHAT = "functional maps"
 _IDENTITIES, _POSES, _MESHES = 2, 6, 3  # of a group: twelve shapes on three meshes
 _SHAPES = _IDENTITIES * _POSES
-_PAIRS = list(combinations(range(_SHAPES), 2))  # 30 of 66 differ in pose alone; 51 of 66 in the mesh
+_PAIRS = list(combinations(range(_SHAPES), 2))  # 30 of 66 differ in pose alone; 48 of 66 in the mesh
 _SURFACES = 8  # groups that a family has, though fewer would hold its pairs, where each still has as many pairs as shapes
 _POOL = 8  # meshes of a kind of creature, of which each of its groups takes three
 _VERTICES = (1900, 3100)  # of a mesh, drawn
@@ -139,7 +139,7 @@ def functional_maps(
     """Make ``n`` true functional maps, as many of each family, both directions of each pair.
 
     Shapes come in groups of twelve of one rest surface: two identities in six poses each, spread over three meshes that were made
-    independently. The pairs of a group are different ones, at most 66; 45 in a hundred differ in pose alone, 77 in the mesh. Values
+    independently. The pairs of a group are different ones, at most 66; 45 in a hundred differ in pose alone, 73 in the mesh. Values
     are carried between meshes of a rest surface by linear interpolation at the nearest point that faces the same way. A few maps
     come from as many rest surfaces as can be: eight a family, where each has at least twelve pairs.
 
