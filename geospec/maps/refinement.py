@@ -95,7 +95,8 @@ def zoomout(
     Notes
     -----
     One search a step dominates, O(n_s n_t k) at worst; everything else is O(n k_s k_t). Up to 12,000 points
-    :func:`geospec.ops.zoomout` takes all steps at once. All searches but the last run in float32: two points must be equally near to seven digits for that to matter, and the last one is exact.
+    :func:`geospec.ops.zoomout` takes all steps at once. All searches but the last run in float32: two points must be
+    equally near to seven digits for that to matter, and the last one is exact.
     """
     sizes = schedule(initial, k_final, k_start, step)
     source, target = _leading(source_basis, sizes[-1][0], "source_basis"), _leading(target_basis, sizes[-1][1], "target_basis")
