@@ -114,6 +114,13 @@ def noise_entries() -> list[Entry]:
     return entries()
 
 
+def zoomout_entries() -> list[Entry]:
+    """ZoomOut of one map and of many at once."""
+    from .zoomout import entries
+
+    return entries()
+
+
 TABLES: dict[str, Callable[[], list[Entry]]] = {
     "cotangent": cotangent_entries,
     "learned": learned_entries,
@@ -123,6 +130,7 @@ TABLES: dict[str, Callable[[], list[Entry]]] = {
     "neighbours": neighbour_entries,
     "sparse": sparse_entries,
     "spectral_nearest": nearest_entries,
+    "zoomout": zoomout_entries,
 }
 
 
