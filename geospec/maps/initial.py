@@ -40,6 +40,8 @@ CLOSE, N_CLOSE, CLOSE_MODES, CLOSE_SAMPLES = 1.1, 4, 100, 1000
 SMALL_TERM = 0.05
 #: And those above this are as bad as can be: the norm of a torn map may be anything.
 LARGE_TERM = 2.0
+#: Modes of the maps that a prior judges.
+N_JUDGED = 30
 #: The most hypotheses returned.
 N_RETURNED = 8
 
@@ -107,7 +109,7 @@ def map_hypotheses(
     source_faces, target_faces : triangles ``(f, 3)``, counter-clockwise seen from outside. Without them and without points, a
         symmetric shape yields its mirrored map as a hypothesis of about equal score.
     source_points, target_points : positions ``(n_s, 3)``, ``(n_t, 3)``, in any units and poses.
-    prior : a :class:`FunctionalMapPrior`, which adds a term to the scores of the last round.
+    prior : a :class:`FunctionalMapPrior`, which adds a term to the scores of those that are returned.
     k : size of the maps returned, at least 20. n_tried : signed permutations that are tried.
 
     Returns
@@ -148,9 +150,11 @@ def map_hypotheses(
     found, _ = trials.best(pools, n_kept)
 
     found, images = trials.upsample(found, k, LAST_SAMPLES)
+    kept = _distinct(found, trials.score(found, images)[0])[:N_RETURNED]
+    found, images = found[kept], images[kept]
     score, terms = trials.score(found, images, prior)
     carried = (found / area_ratio(source_basis, target_basis).sqrt()).to(source_basis.modes.dtype)
-    order = _distinct(found, score)[:N_RETURNED]
+    order = score.argsort().tolist()
     close = [i for i in order[:N_CLOSE] if float(score[i]) <= CLOSE * float(score[order[0]])]
     if len(close) > 1 and finest > k:
         finer = trials.score(*trials.upsample(found[close], finest, CLOSE_SAMPLES), prior)[0]
@@ -375,8 +379,8 @@ class _Trials:
         elif self.places is not None:
             terms["motion"] = self._motion(images)
         if prior is not None:
-            size = min(k, prior.k)
-            terms["implausibility"] = 1 - prior.plausibility(maps[:, :size, :size])
+            size = min(k, prior.k, N_JUDGED)
+            terms["implausibility"] = 1 - prior.plausibility(maps[:, :size, :size].float()).to(maps.dtype)
         return torch.stack(list(terms.values())).clamp(min=SMALL_TERM, max=LARGE_TERM).log().mean(dim=0).exp(), terms
 
 
