@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from .. import ops
 from ..bases.base import SampledBasis
 from ..errors import ArgumentError, problem
 from .alignment import Placed, best_rotations, right_angles, settle, turned
@@ -317,18 +318,22 @@ class _Trials:
     def upsample(self, maps: Tensor, k: int, n_samples: int, images: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """ZoomOut of a batch of maps ``(h, k_0, k_0)`` on the first samples: maps ``(h, k, k)``, images ``(h, n_samples)`` among them.
 
-        In float32, by products of all pairs: the samples are few, the maps rough. Given ``images (h, m)`` of the first samples under
-        these maps, the search is guided by the places of the samples as well.
+        In float32: the samples are few, the maps rough. Given ``images (h, m)`` of the first samples under these maps, the search is guided
+        by the places of the samples as well, by products of all pairs.
         """
         source, target = self.source[:n_samples, :k].float(), self.target[:n_samples, :k].float()
         factor = cholesky(target.T.double() @ target.double(), "target_basis", "modes that are independent at a few samples", "lower k")
-        size, guided = maps.shape[-1], images is not None
+        size = maps.shape[-1]
+        if images is None:
+            sizes = [size]
+            while sizes[-1] < k:
+                sizes.append(min(sizes[-1] + max(1, sizes[-1] // 10), k))
+            grown, images = ops.zoomout(maps.float(), source, target, [(s, s) for s in [*sizes, k]], factor=factor)
+            return grown.double(), images
         while True:
-            points, queries = source[:, :size] @ maps.float().mT, target[:, :size]
-            if guided:
-                assert images is not None
-                beside, place = self._turned_places(images, n_samples)
-                points, queries = torch.cat([points, beside.float()], dim=-1), torch.cat([queries, place.float()], dim=-1)
+            beside, place = self._turned_places(images, n_samples)
+            points = torch.cat([source[:, :size] @ maps.float().mT, beside.float()], dim=-1)
+            queries = torch.cat([target[:, :size], place.float()], dim=-1)
             images = (queries @ points.mT - points.square().sum(dim=-1)[:, None, :] / 2).argmax(dim=-1)
             finished, size = size == k, min(size + max(1, size // 10), k)
             right = target[:, :size].T @ source[:, :size][images]

@@ -81,11 +81,11 @@ def _check(maps: Tensor, source: Tensor, target: Tensor, sizes: Sequence[tuple[i
     if any(b[0] < a[0] or b[1] < a[1] for a, b in pairwise(sizes)):
         raise ArgumentError(problem("sizes", "each at least the one before", list(sizes)))
     if measure is not None and (not isinstance(measure, Tensor) or measure.shape != target.shape[:1] or measure.dtype != maps.dtype):
-        got = f"{tuple(measure.shape)} {measure.dtype}" if isinstance(measure, Tensor) else type(measure).__name__
-        raise ArgumentError(problem("measure", f"shape ({target.shape[0]},) {maps.dtype}", got))
+        found = f"{tuple(measure.shape)} {measure.dtype}" if isinstance(measure, Tensor) else type(measure).__name__
+        raise ArgumentError(problem("measure", f"shape ({target.shape[0]},) {maps.dtype}", found))
     if factor is not None and (not isinstance(factor, Tensor) or factor.shape != 2 * target.shape[1:] or factor.dtype != torch.float64):
-        got = f"{tuple(factor.shape)} {factor.dtype}" if isinstance(factor, Tensor) else type(factor).__name__
-        raise ArgumentError(problem("factor", f"shape {tuple(2 * target.shape[1:])} float64", got))
+        found = f"{tuple(factor.shape)} {factor.dtype}" if isinstance(factor, Tensor) else type(factor).__name__
+        raise ArgumentError(problem("factor", f"shape {tuple(2 * target.shape[1:])} float64", found))
 
 
 def reference(
