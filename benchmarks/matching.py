@@ -35,10 +35,11 @@ SHIPPED = Path(__file__).resolve().parents[1] / "data"
 
 @dataclass
 class Run:
-    """Seconds a stage, and the point map that came out."""
+    """Seconds a stage, the point map that came out, and what the method itself says of it."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     target_to_source: torch.Tensor | None = None
+    numbers: dict[str, float] = field(default_factory=dict)
 
     def stage(self, name: str, work: Callable[[], object]) -> object:
         start = time.perf_counter()
@@ -95,7 +96,7 @@ def ours_default(source: geospec.Mesh, target: geospec.Mesh) -> Run:
     match = geospec.match(source, target)
     seconds = {name: value for name, value in match.record["seconds"].items() if name != "total"}
     seconds["other"] = time.perf_counter() - start - sum(seconds.values())
-    return Run(seconds, match.target_to_source)
+    return Run(seconds, match.target_to_source, match.record["numbers"])
 
 
 METHODS = {"pyFM classic": pyfm_classic, "geospec classic": ours_classic, "geospec.match": ours_default}
