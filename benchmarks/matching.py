@@ -11,11 +11,9 @@ Needs the extra ``bench`` (pyFM is ``pyfmaps`` on PyPI).
 from __future__ import annotations
 
 import argparse
-import io
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,10 +24,10 @@ import geospec
 from geospec import maps
 from geospec.datasets import ShapePair, load_pairs
 from geospec.descriptors import paired_signatures
+from geospec.reproductions.diffumatch.peer import K_FIT, N_DESCRIPTORS, K, wks_zoomout
 
 from .machine import describe
 
-K, K_FIT, N_DESCRIPTORS = 100, 20, 100
 SHIPPED = Path(__file__).resolve().parents[1] / "data"
 
 
@@ -54,18 +52,8 @@ class Run:
 
 def pyfm_classic(source: geospec.Mesh, target: geospec.Mesh) -> Run:
     """pyFM as its documentation uses it: spectra, WKS, fit, ZoomOut with one mode a step."""
-    from pyFM.functional import FunctionalMapping
-    from pyFM.mesh import TriMesh
-
     run = Run()
-    with redirect_stdout(io.StringIO()):
-        meshes = [TriMesh(s.vertices.numpy(), s.faces.numpy(), area_normalize=True, center=True) for s in (source, target)]
-        run.stage("eigenbases", lambda: [mesh.process(k=K) for mesh in meshes])
-        model = FunctionalMapping(*meshes)
-        run.stage("descriptors", lambda: model.preprocess(n_descr=N_DESCRIPTORS, descr_type="WKS", k_process=K, k_descr=K))
-        run.stage("first map", lambda: model.fit(K=(K_FIT, K_FIT)))
-        run.stage("ZoomOut", lambda: model.zoomout_refine(nit=K - K_FIT, step=1))
-        run.target_to_source = torch.from_numpy(np.asarray(run.stage("point map", model.get_p2p)).astype(np.int64))
+    run.target_to_source = wks_zoomout(source, target, run.stage)
     return run
 
 
