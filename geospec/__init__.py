@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         bases,
         datasets,
         descriptors,
+        diffusion,
         factor,
         geodesics,
         laplacians,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from .factor import SparseFactor
     from .geodesics import geodesic_distances
     from .laplacians import ConnectionLaplacian, Laplacian, connection_laplacian, laplacian
+    from .maps import FunctionalMapPrior
     from .pipelines import Match, match
     from .shapes import Mesh, PointCloud, load, repair, report, save
     from .transport import VectorHeat
@@ -60,6 +62,7 @@ _PACKAGES = (
     "bases",
     "datasets",
     "descriptors",
+    "diffusion",
     "factor",
     "geodesics",
     "laplacians",
@@ -87,6 +90,7 @@ _HOME = {
     "EigenbasisNetwork": "bases",
     "Eigenpairs": "bases",
     "FileFormatError": "errors",
+    "FunctionalMapPrior": "maps",
     "GeospecError": "errors",
     "LaplaceBasis": "bases",
     "LearnedEigenbasis": "bases",
@@ -120,6 +124,7 @@ __all__ = [
     "EigenbasisNetwork",
     "Eigenpairs",
     "FileFormatError",
+    "FunctionalMapPrior",
     "GeospecError",
     "LaplaceBasis",
     "Laplacian",
@@ -136,6 +141,7 @@ __all__ = [
     "connection_laplacian",
     "datasets",
     "descriptors",
+    "diffusion",
     "diffusion_operators",
     "eigenpairs",
     "factor",

@@ -11,16 +11,16 @@ PACKAGE = Path(geospec.__file__).parent
 
 # What each part of the tree may import, apart from itself and ``errors``.
 PATH = ["errors", "writing", "weights", "ops", "factor", "shapes", "laplacians", "geodesics", "transport", "metrics", "losses", "probes"]
-PATH += ["nn", "bases", "descriptors", "maps"]
+PATH += ["nn", "diffusion", "bases", "descriptors", "training", "maps"]
 ALLOWED = {
     **{part: set(PATH[:i]) for i, part in enumerate(PATH)},
-    "datasets": set(PATH),
     "training": {"writing"},
+    "datasets": set(PATH),
     "viz": set(PATH),
-    "pipelines": {*PATH, "datasets", "training"},
-    "testing": {*PATH, "datasets", "training", "pipelines", "viz"},
-    "reproductions": {*PATH, "datasets", "training", "pipelines", "viz", "testing", "__init__"},
-    "cli": {*PATH, "datasets", "training", "pipelines", "viz", "testing", "reproductions", "__init__"},
+    "pipelines": {*PATH, "datasets"},
+    "testing": {*PATH, "datasets", "pipelines", "viz"},
+    "reproductions": {*PATH, "datasets", "pipelines", "viz", "testing", "__init__"},
+    "cli": {*PATH, "datasets", "pipelines", "viz", "testing", "reproductions", "__init__"},
     "__main__": {"cli"},
 }
 

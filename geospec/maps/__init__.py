@@ -19,11 +19,14 @@ from .metrics import (
     orientation_agreement,
     orthogonality_residual,
 )
+from .prior import FunctionalMapPrior, PriorTraining, distillation_loss, properness_loss
 from .refinement import RefinedMap, RefinedPair, bijective_zoomout, farthest_points, icp, zoomout
 
 __all__ = [
     "FEWEST_MODES",
+    "FunctionalMapPrior",
     "MapHypothesis",
+    "PriorTraining",
     "RefinedMap",
     "RefinedPair",
     "area_under_curve",
@@ -33,6 +36,7 @@ __all__ = [
     "conformality_residual",
     "coverage",
     "dirichlet_energy",
+    "distillation_loss",
     "error_curve",
     "farthest_points",
     "functional_to_point",
@@ -46,6 +50,7 @@ __all__ = [
     "orientation_operators",
     "orthogonality_residual",
     "point_to_functional",
+    "properness_loss",
     "resolvent_mask",
     "round_trip_confidence",
     "solve_functional_map",
