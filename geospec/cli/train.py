@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,13 +14,20 @@ from .output import Voice, check_output, checked_device, print_json
 
 EXAMPLES = options.examples(
     "geospec train eigenbasis -o eigenbasis.safetensors",
-    "geospec train eigenbasis -o eigenbasis.safetensors --resume --json",
+    "geospec train prior -o prior.safetensors --resume --json",
 )
 EIGENBASIS_EXAMPLES = options.examples(
     "geospec train eigenbasis -o eigenbasis.safetensors",
     "geospec train eigenbasis -o eigenbasis.safetensors --resume",
     "geospec train eigenbasis -o small.safetensors --steps 2000 --width 64 --points 512 --processes 2",
     "torchrun --nproc-per-node 4 -m geospec train eigenbasis -o eigenbasis.safetensors --device cuda",
+)
+PRIOR_EXAMPLES = options.examples(
+    "geospec train prior -o prior.safetensors",
+    "geospec train prior -o prior.safetensors --resume",
+    "geospec train prior -o animals.safetensors --leave-out hand --leave-out 'mechanical part'",
+    "geospec train prior -o small.safetensors --maps 4000 --held-out 400 --steps 2000 --width 64 --depth 3",
+    "torchrun --nproc-per-node 4 -m geospec train prior -o prior.safetensors --device cuda",
 )
 
 app = typer.Typer(
@@ -39,20 +47,30 @@ def _number(option: str, text: str, least: int = 1) -> Any:
     return typer.Option(option, min=least, rich_help_panel=options.METHOD, help=text)
 
 
+Output = Annotated[
+    Path, typer.Option("-o", "--output", rich_help_panel=options.OUTPUT, show_default=False, help="The weights, .safetensors.")
+]
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--folder", rich_help_panel=options.OUTPUT, show_default="OUTPUT with .run", help="Where checkpoints and metrics.jsonl go."
+    ),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", rich_help_panel=options.RUN, help="Go on from the folder's last checkpoint, if it has one.")
+]
+Processes = Annotated[
+    int,
+    typer.Option("--processes", min=1, rich_help_panel=options.RUN, help="Processes that divide each batch; a device each on CUDA."),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, rich_help_panel=options.RUN, help="Of everything random.")]
+
+
 @app.command(epilog=EIGENBASIS_EXAMPLES)
 def eigenbasis(
-    output: Annotated[
-        Path, typer.Option("-o", "--output", rich_help_panel=options.OUTPUT, show_default=False, help="The weights, .safetensors.")
-    ],
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            "--folder", rich_help_panel=options.OUTPUT, show_default="OUTPUT with .run", help="Where checkpoints and metrics.jsonl go."
-        ),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", rich_help_panel=options.RUN, help="Go on from the folder's last checkpoint, if it has one.")
-    ] = False,
+    output: Output,
+    folder: Folder = None,
+    resume: Resume = False,
     steps: Annotated[int, _number("--steps", "Updates of the weights.")] = 4000,
     batch: Annotated[int, _number("--batch", "Clouds in a step, over all processes.")] = 8,
     points: Annotated[int, _number("--points", "Points of each cloud.")] = 1024,
@@ -61,12 +79,9 @@ def eigenbasis(
     width: Annotated[int, _number("--width", "Features of each point.")] = 96,
     depth: Annotated[int, _number("--depth", "Blocks.")] = 2,
     shapes: Annotated[int, _number("--shapes", "Clouds in the pool.")] = 1000,
-    processes: Annotated[
-        int,
-        typer.Option("--processes", min=1, rich_help_panel=options.RUN, help="Processes that divide each batch; a device each on CUDA."),
-    ] = 1,
+    processes: Processes = 1,
     device: options.Device = "cpu",
-    seed: Annotated[int, typer.Option("--seed", min=0, rich_help_panel=options.RUN, help="Of everything random.")] = 0,
+    seed: Seed = 0,
     json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -76,11 +91,10 @@ def eigenbasis(
     The clouds are made on the spot. What is written holds the averaged weights, the sizes, the command, the seed, and how good
     the network is on clouds held out.
     """
+    from geospec import pipelines
+
     check_output("--output", output, (".safetensors",))
     checked_device(device)
-    run = folder or output.with_suffix(".run")
-    from geospec import pipelines, training
-
     plan = pipelines.EigenbasisTraining(
         steps=steps,
         batch=batch,
@@ -93,9 +107,118 @@ def eigenbasis(
         device=device,
         seed=seed,
     )
+    _run(
+        "eigenbasis",
+        lambda run, **rest: pipelines.train_eigenbasis(plan, output, run, resume=resume, processes=processes, **rest),
+        f"{steps:,} steps of {batch} clouds of {points:,} points, {modes} modes, on {device}",
+        {name: value for name, value in vars(plan).items() if name in _EIGENBASIS_SAID},
+        output=output,
+        folder=folder,
+        processes=processes,
+        json=json,
+        quiet=quiet,
+    )
+
+
+@app.command(epilog=PRIOR_EXAMPLES)
+def prior(
+    output: Output,
+    folder: Folder = None,
+    resume: Resume = False,
+    steps: Annotated[int, _number("--steps", "Updates of the weights.")] = 12000,
+    batch: Annotated[int, _number("--batch", "Maps in a step, over all processes.")] = 96,
+    width: Annotated[int, _number("--width", "Features of each patch.")] = 128,
+    depth: Annotated[int, _number("--depth", "Blocks.")] = 6,
+    maps: Annotated[int, _number("--maps", "Functional maps to train on.")] = 48000,
+    held_out: Annotated[int, _number("--held-out", "Functional maps of other shapes, to validate on.")] = 4800,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--leave-out", rich_help_panel=options.METHOD, show_default=False, help="A family to keep out of the training; may be repeated."
+        ),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            "--maps-cache",
+            rich_help_panel=options.RUN,
+            show_default="the user's cache folder",
+            help="Where the maps are kept: 250 MB, made in about ten minutes.",
+        ),
+    ] = None,
+    workers: Annotated[int, _number("--workers", "Processes that make the maps.")] = 2,
+    processes: Processes = 1,
+    device: options.Device = "cpu",
+    seed: Seed = 0,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Train the prior over functional maps, which tells a true map from a wrong one.
+
+    The maps are made on the spot, between generated shapes of many families, and kept for the next time. What is written holds the
+    averaged weights, the sizes, the command, the seed, and how well maps of shapes held out are denoised.
+    """
+    from geospec import pipelines
+    from geospec.maps import PriorTraining
+
+    check_output("--output", output, (".safetensors",))
+    checked_device(device)
+    plan = PriorTraining(steps=steps, batch=batch, width=width, depth=depth, device=device, seed=seed)
+    left = tuple(leave_out or ())
+    said: dict[str, Any] = {name: value for name, value in vars(plan).items() if name in _PRIOR_SAID}
+    said |= {"maps": maps, "held-out": held_out}
+    _run(
+        "prior",
+        lambda run, **rest: pipelines.train_prior(
+            plan,
+            output,
+            run,
+            maps=maps,
+            held_out=held_out,
+            leave_out=left,
+            cache=cache or True,
+            workers=workers,
+            resume=resume,
+            processes=processes,
+            **rest,
+        ),
+        f"{steps:,} steps of {batch} functional maps, on {device}",
+        said,
+        [word for name in left for word in ("--leave-out", name)],
+        output=output,
+        folder=folder,
+        processes=processes,
+        json=json,
+        quiet=quiet,
+    )
+
+
+#: What of each plan the command in the file says.
+_EIGENBASIS_SAID = ("steps", "batch", "points", "modes", "learned", "width", "depth", "shapes", "device", "seed")
+_PRIOR_SAID = ("steps", "batch", "width", "depth", "device", "seed")
+
+
+def _run(
+    name: str,
+    train: Callable[..., dict[str, Any]],
+    size: str,
+    said: dict[str, Any],
+    words: Sequence[str] = (),
+    *,
+    output: Path,
+    folder: Path | None,
+    processes: int,
+    json: bool,
+    quiet: bool,
+) -> None:
+    """A training with a voice, a bar, and the command that made it; leaves with 130 where it was stopped."""
+    from geospec import training
+
+    run = folder or output.with_suffix(".run")
     speaks = training.leads()
     voice = Voice(as_json=json, quiet=quiet or not speaks)
-    voice.say("training", f"{steps:,} steps of {batch} clouds of {points:,} points, {modes} modes, on {device}")
+    voice.say("training", size)
     voice.say("folder", run)
 
     def report(entry: dict[str, Any]) -> None:
@@ -104,14 +227,13 @@ def eigenbasis(
             voice.say(f"step {entry['step']}", f"loss {entry['loss']:.4g}; held out: {measured}")
 
     command = shlex.join(
-        ["geospec", "train", "eigenbasis", "--output", output.name]
-        + [word for name, value in vars(plan).items() if name in _SAID for word in (f"--{name}", str(value))]
+        ["geospec", "train", name, "--output", output.name]
+        + [word for option, value in said.items() for word in (f"--{option}", str(value))]
+        + list(words)
         + (["--processes", str(processes)] if processes > 1 else [])
     )
     with voice.progress() as progress:
-        result = pipelines.train_eigenbasis(
-            plan, output, run, resume=resume, processes=processes, command=command, progress=progress, report=report
-        )
+        result = train(run, command=command, progress=progress, report=report)
     voice.say("steps", f"{result['step']:,} in {result['seconds']:.0f} s, {result['skipped']} skipped")
     if result["finished"]:
         voice.wrote(output)
@@ -121,7 +243,3 @@ def eigenbasis(
         print_json({**result, "folder": run, "command": command})
     if not result["finished"]:
         raise typer.Exit(130)
-
-
-#: What of the plan the command in the file says.
-_SAID = ("steps", "batch", "points", "modes", "learned", "width", "depth", "shapes", "device", "seed")

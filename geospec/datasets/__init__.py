@@ -1,8 +1,10 @@
 """Shapes with known correspondence and shapes to train on: made on the spot, or read from the user's own collections."""
 
 from .creatures import KINDS, Creature, CreaturePair, creature, creature_pair, ground_truth, symmetric_ground_truth
+from .functional_maps import FunctionalMaps, deformed_pair, functional_maps
 from .pairs import LAYOUTS, PairDataset, ShapePair, load_pairs
 from .procedural import BLOB_STYLES, PART_KINDS, SHEET_BENDS, blob, mechanical_part, thin_sheet, torus
+from .rest_surfaces import MAP_FAMILIES
 from .samples import SHIPPED, shipped
 from .scans import density_field, partial_scan, varying_density, visible
 from .training_shapes import (
@@ -22,19 +24,23 @@ __all__ = [
     "FAMILIES",
     "KINDS",
     "LAYOUTS",
+    "MAP_FAMILIES",
     "PART_KINDS",
     "SHEET_BENDS",
     "SHIPPED",
     "SPLITS",
     "Creature",
     "CreaturePair",
+    "FunctionalMaps",
     "PairDataset",
     "ShapePair",
     "ShapePool",
     "blob",
     "creature",
     "creature_pair",
+    "deformed_pair",
     "density_field",
+    "functional_maps",
     "ground_truth",
     "load_pairs",
     "mechanical_part",

@@ -11,10 +11,14 @@ _NEEDLE = 0.05  # twice the area, in spacings squared, of triangles that lie alo
 
 def sheet(rng: np.random.Generator, n: int, holes: int, bend: str) -> tuple[np.ndarray, np.ndarray]:
     """A sheet with ``holes`` holes, bent by ``"roll"`` (developable) or ``"wave"``."""
-    outline = _divided(_outline(rng), 0.01)
-    loops = [outline, *_holes(rng, outline, holes)]
-    flat, faces = _triangulate(loops, n)
+    flat, faces = triangulate(region(rng, holes), n)
     return (_roll if bend == "roll" else _wave)(rng, flat), faces
+
+
+def region(rng: np.random.Generator, holes: int) -> list[np.ndarray]:
+    """The rims of a flat region: closed polygons ``(m, 2)``, the outline first, then the holes."""
+    outline = _divided(_outline(rng), 0.01)
+    return [outline, *_holes(rng, outline, holes)]
 
 
 def _outline(rng: np.random.Generator) -> np.ndarray:
@@ -59,7 +63,7 @@ def _inside(points: np.ndarray, loop: np.ndarray) -> np.ndarray:
     return (spans & (at > x[:, None])).sum(1) % 2 == 1
 
 
-def _triangulate(loops: list[np.ndarray], n: int) -> tuple[np.ndarray, np.ndarray]:
+def triangulate(loops: list[np.ndarray], n: int) -> tuple[np.ndarray, np.ndarray]:
     """About ``n`` vertices: the rims, evenly divided, and a hexagonal grid inside; Delaunay triangles of the region between."""
     from scipy.spatial import Delaunay, cKDTree
 

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .contouring import contour
-from .solids import melted, ring
+from .solids import Solid, melted, ring
 
 _FINE = 4000  # points that stand for a curve
 _THINNEST = 0.012  # of a curve's length: a curve that asks for a thinner tube is drawn again
 
 
 def tube(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """A tube of varying thickness along a closed curve, as thick as the curve's bends and near strands allow: genus 1."""
-    thickness = length = 0.0
-    while thickness <= _THINNEST * length:
-        curve = [_ring, _knot, _eight][rng.choice(3, p=[0.45, 0.4, 0.15])](rng)
-        step = np.linalg.norm(np.roll(curve, -1, axis=0) - curve, axis=1)
-        at, length = np.concatenate([[0], np.cumsum(step)[:-1]]), float(step.sum())
-        thickness = _reach(curve, at, length)
-    swell = rng.uniform(0, 0.45)
-    thickness *= rng.uniform(0.6, 1.0) / (1 + swell)
+    """A tube of :func:`closed_curve`: genus 1."""
+    centre_line, at, length, thickness, radius_at = closed_curve(rng)
     around = max(10, round(np.sqrt(n * 2 * np.pi * thickness / length)))
     count = max(3, round(n / around))
     place = np.arange(count) * length / count
-    centre = np.stack([np.interp(place, at, x, period=length) for x in curve.T], axis=1)
-    radius = thickness * (1 + swell * np.cos(2 * np.pi * (rng.integers(1, 4) * place / length + rng.random())))
+    centre = np.stack([np.interp(place, at, x, period=length) for x in centre_line.T], axis=1)
+    radius = radius_at(place)
     normal, binormal = _frame(centre)
     angle = 2 * np.pi * np.arange(around) / around
     circle = np.cos(angle)[:, None] * normal[:, None] + np.sin(angle)[:, None] * binormal[:, None]
@@ -39,12 +34,35 @@ def tube(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
     return vertices, np.concatenate([np.stack([a, c, b], axis=1), np.stack([a, d, c], axis=1)])
 
 
+def closed_curve(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float, float, Callable[[np.ndarray], np.ndarray]]:
+    """A closed curve and how thick a tube around it is, as thick as its bends and near strands allow.
+
+    Returns its points ``(m, 3)``, their places along it ``(m,)``, its length, the tube's mean thickness, and its thickness at places.
+    """
+    thickness = length = 0.0
+    while thickness <= _THINNEST * length:
+        curve = [_ring, _knot, _eight][rng.choice(3, p=[0.45, 0.4, 0.15])](rng)
+        step = np.linalg.norm(np.roll(curve, -1, axis=0) - curve, axis=1)
+        at, length = np.concatenate([[0], np.cumsum(step)[:-1]]), float(step.sum())
+        thickness = _reach(curve, at, length)
+    swell = rng.uniform(0, 0.45)
+    thickness *= rng.uniform(0.6, 1.0) / (1 + swell)
+    waves, phase = rng.integers(1, 4), rng.random()
+    return curve, at, length, thickness, lambda place: thickness * (1 + swell * np.cos(2 * np.pi * (waves * place / length + phase)))
+
+
 def rings(rng: np.random.Generator, n: int, genus: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rings in a chain, each tilted about the line to the next and melted into it at one place: one handle a ring."""
+    """A surface of :func:`chain`: one handle a ring."""
+    solid = chain(rng, genus)
+    return contour(solid, solid.gradient, n, rng)
+
+
+def chain(rng: np.random.Generator, count: int) -> Solid:
+    """Rings in a chain, each tilted about the line to the next and melted into it at one place."""
     radius = rng.uniform(0.7, 1.1)
     solid = ring(radius, radius * rng.uniform(0.18, 0.32))
     centre, axes = np.zeros(3), np.eye(3)  # of the last ring: x leads to the next one, z is its axis
-    for _ in range(1, genus):
+    for _ in range(1, count):
         old, radius = radius, rng.uniform(0.7, 1.1)
         # Where the next ring's centre line touches, its plane may be any that holds the line of centres.
         axes = axes @ _about(2, rng.uniform(-0.8, 0.8))
@@ -52,7 +70,7 @@ def rings(rng: np.random.Generator, n: int, genus: int) -> tuple[np.ndarray, np.
         axes = axes @ _about(0, rng.uniform(-0.6, 0.6))
         one = ring(radius, radius * rng.uniform(0.18, 0.32)).turned(axes).at(centre)
         solid = melted(solid, one, rng.uniform(0.1, 0.25))
-    return contour(solid, solid.gradient, n, rng)
+    return solid
 
 
 def _about(axis: int, angle: float) -> np.ndarray:
