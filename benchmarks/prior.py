@@ -22,6 +22,7 @@ from rich.progress import track
 
 from geospec.datasets import ShapePair, load_pairs
 from geospec.errors import GeospecError
+from geospec.reproductions.diffumatch.shapes import turned
 
 from .machine import describe
 from .matching import Run, Truth, ours_default, pyfm_classic
@@ -55,13 +56,6 @@ POINTS = 500
 GIVEN_UP = 100 * math.sqrt(math.pi) / 2
 
 Results = dict[tuple[str, str, str], dict]
-
-
-def turned(pair: ShapePair) -> ShapePair:
-    """The pair with source and target exchanged."""
-    source, target = pair.name.split()
-    known = {what: None if (index := getattr(pair, what)) is None else index[::-1] for what in ("correspondence", "symmetric", "landmarks")}
-    return replace(pair, name=f"{target} {source}", source=pair.target, target=pair.source, **known)
 
 
 def read(path: Path) -> Results:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -61,14 +62,15 @@ class Pair:
 
     def errors(self, target_to_source: Tensor) -> Tensor:
         """Geodesic error at each known point, in hundredths of the root of the area, ``(m,)``."""
-        return self._errors(target_to_source)[0]
+        return self.both_errors(target_to_source)[0]
 
     def mean_errors(self, target_to_source: Tensor) -> tuple[float, float]:
         """Mean error against the truth, and against the nearer of truth and mirror."""
-        means = [float(errors.mean()) for errors in self._errors(target_to_source)]
+        means = [float(errors.mean()) for errors in self.both_errors(target_to_source)]
         return means[0], min(means)
 
-    def _errors(self, target_to_source: Tensor) -> list[Tensor]:
+    def both_errors(self, target_to_source: Tensor) -> list[Tensor]:
+        """The errors against the truth and, where it is known, against its mirror, ``(m,)`` each."""
         return [100 * rows.gather(1, target_to_source[points][:, None])[:, 0] for points, rows in self._distances]
 
 
@@ -124,9 +126,9 @@ def true_maps(shapes: Sequence[Mesh], k: int) -> Tensor:
 
 
 def collections(folder: Path) -> dict[str, list[ShapePair]]:
-    """The pairs with ground truth in a folder, or in the folders in it and in those: every collection by its folder's name.
+    """The pairs with ground truth in a folder, or in the folders in it and in those, by the folder's name.
 
-    Pairs of different animals, and others whose folder has one pair alone, are taken both ways.
+    A pair of different animals is taken both ways.
     """
     found: dict[str, list[ShapePair]] = {}
     for place in [folder, *sorted(path for depth in ("*", "*/*") for path in folder.glob(depth) if path.is_dir())]:
@@ -134,7 +136,22 @@ def collections(folder: Path) -> dict[str, list[ShapePair]]:
             known = load_pairs(place)
         except FileFormatError:  # a folder of something else
             continue
-        found[place.name] = list(known)
+        found[place.name] = [side for pair in known for side in ([pair] if of_one_class(pair) else [pair, turned(pair)])]
     if not found:
         raise ArgumentError(problem("data", "a folder with pairs of shapes and their correspondence", f"none in {folder}"))
     return found
+
+
+def of_one_class(pair: ShapePair) -> bool:
+    """Whether the names of both shapes begin with the same letters, as poses of one body do in the field's collections."""
+    source, target = (re.match(r"[A-Za-z]*", path.stem) for path in (pair.source, pair.target))
+    assert source is not None
+    assert target is not None
+    return source[0] == target[0]
+
+
+def turned(pair: ShapePair) -> ShapePair:
+    """The pair with source and target exchanged."""
+    source, target = pair.name.split()
+    known = {what: None if (index := getattr(pair, what)) is None else index[::-1] for what in ("correspondence", "symmetric", "landmarks")}
+    return replace(pair, name=f"{target} {source}", source=pair.target, target=pair.source, **known)
