@@ -100,9 +100,17 @@ def learned_entries() -> list[Entry]:
     return entries()
 
 
+def map_entries() -> list[Entry]:
+    """Rows of functional maps with a mask: a loop with explicit inverses, and torch's batched Cholesky."""
+    from .masked_map_solve import entries
+
+    return entries()
+
+
 TABLES: dict[str, Callable[[], list[Entry]]] = {
     "cotangent": cotangent_entries,
     "learned": learned_entries,
+    "map_solve": map_entries,
     "robust": robust_entries,
     "neighbours": neighbour_entries,
     "sparse": sparse_entries,

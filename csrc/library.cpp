@@ -68,6 +68,10 @@ STABLE_TORCH_LIBRARY(geospec, m) {
       "Tensor");
   // Sums of squares (k,) of the rows of Q^T F, and that product (k, m).
   m.def("captured_energy(Tensor q, Tensor f) -> (Tensor, Tensor)");
+  // Rows c_i of C (..., k_t, k_s) with (G + diag(penalty_i)) c_i = right_i, and whether a system is not positive
+  // definite
+  // (..., k_t).
+  m.def("masked_map_solve(Tensor gram, Tensor right, Tensor penalty) -> (Tensor, Tensor)");
   // Thin QR of tall blocks (..., n, k) with positive diagonal, and 1 for columns that depend on none before them (...,
   // k). Made of torch's own products in geospec/ops/cholesky_qr.py, on any device.
   m.def("cholesky_qr(Tensor z, bool rank_guard=False) -> (Tensor, Tensor, Tensor)");

@@ -5,11 +5,11 @@
 #include <torch/csrc/stable/library.h>
 
 #include <algorithm>
-#include <memory>
-#include <new>
+#include <limits>
 #include <type_traits>
 #include <vector>
 
+#include "common/aligned.h"
 #include "common/wide.h"
 #include "csr_matmul/csr_matmul_checks.h"
 #include "csr_matmul/structure_cpu.h"
@@ -27,20 +27,6 @@ typedef double Half __attribute__((vector_size(kWidth / 2 * sizeof(double))));
 typedef double Quarter __attribute__((vector_size(kWidth / 4 * sizeof(double))));
 
 #define GEOSPEC_INLINE __attribute__((always_inline)) inline
-
-// Blocks whose rows start a cache line.
-class Aligned {
- public:
-  explicit Aligned(int64_t length)
-      : memory_(static_cast<double*>(::operator new(size_t(length) * sizeof(double), std::align_val_t(64)))) {}
-  double* get() const { return memory_.get(); }
-
- private:
-  struct Free {
-    void operator()(double* p) const { ::operator delete(p, std::align_val_t(64)); }
-  };
-  std::unique_ptr<double, Free> memory_;
-};
 
 // The matrix renumbered: row i is row order[i] of the one given, its entries in the order given.
 struct Graph {

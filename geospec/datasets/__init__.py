@@ -1,7 +1,6 @@
 """Shapes with known correspondence and shapes to train on: made on the spot, or read from the user's own collections."""
 
 from .creatures import KINDS, Creature, CreaturePair, creature, creature_pair, ground_truth, symmetric_ground_truth
-from .functional_maps import FunctionalMaps, deformed_pair, functional_maps
 from .pairs import LAYOUTS, PairDataset, ShapePair, load_pairs
 from .procedural import BLOB_STYLES, PART_KINDS, SHEET_BENDS, blob, mechanical_part, thin_sheet, torus
 from .rest_surfaces import MAP_FAMILIES
@@ -17,6 +16,7 @@ from .training_shapes import (
     training_sample,
     training_shape,
 )
+from .true_maps import FunctionalMaps, deformed_pair, functional_maps
 
 __all__ = [
     "BLOB_STYLES",

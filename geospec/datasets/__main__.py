@@ -7,9 +7,9 @@
 import argparse
 import sys
 
-from .functional_maps import MAP_FAMILIES, functional_maps
 from .samples import write_shipped
 from .training_shapes import SPLITS
+from .true_maps import MAP_FAMILIES, functional_maps
 
 
 def _write_maps(arguments: list[str]) -> None:

@@ -153,7 +153,17 @@ def cholesky(
 ) -> Tensor:
     """Lower factors of systems ``(..., k, k)``, or a refusal that names an argument and says how many are not positive definite."""
     factor, info = torch.linalg.cholesky_ex(matrix)
-    if bool((info != 0).any()):
-        got = f"{int((info != 0).sum())} of {info.numel()} systems not positive definite"
-        raise ConvergenceError(problem(argument, wanted, got, hint))
+    refuse_indefinite(info != 0, argument, wanted, hint)
     return factor
+
+
+def refuse_indefinite(
+    indefinite: Tensor,
+    argument: str = "source_coefficients",
+    wanted: str = "non-zero finite coefficients and a non-negative mask",
+    hint: str = "raise ridge",
+) -> None:
+    """Raise, naming an argument and a count, if any system of ``indefinite`` (boolean, one entry a system) is not positive definite."""
+    if bool(indefinite.any()):
+        got = f"{int(indefinite.sum())} of {indefinite.numel()} systems not positive definite"
+        raise ConvergenceError(problem(argument, wanted, got, hint))

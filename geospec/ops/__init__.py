@@ -13,6 +13,7 @@ from .farthest_points import farthest_points
 from .graph_smooth import graph_smooth
 from .library import backend_info
 from .local_triangles import local_triangles
+from .masked_map_solve import masked_map_solve, masked_map_solve_ex
 from .neighbours import knn, radius_search
 from .robust_stiffness import robust_stiffness
 from .spectral_knn import spectral_knn
@@ -32,6 +33,8 @@ __all__ = [
     "graph_smooth",
     "knn",
     "local_triangles",
+    "masked_map_solve",
+    "masked_map_solve_ex",
     "mesh_adjacency",
     "radius_search",
     "robust_stiffness",

@@ -43,7 +43,7 @@ def train_prior(
     Parameters
     ----------
     output : the weights, ``.safetensors``. folder : of checkpoints and the record, see :func:`geospec.training.train`.
-    maps, held_out : functional maps to train on, and of other shapes to validate on. cache, workers : see
+    maps, held_out : functional maps to make, of all families alike, to train on and, of other shapes, to validate on. cache, workers : see
         :func:`geospec.datasets.functional_maps`.
     leave_out : families, see :data:`geospec.datasets.MAP_FAMILIES`, that are kept out of the training; validation has them all.
     processes : that train together; they divide the batch. command : that is written into the file.
@@ -58,11 +58,11 @@ def train_prior(
     if unknown or len(leave_out) >= len(MAP_FAMILIES):
         raise ArgumentError(problem("leave_out", f"some of {', '.join(MAP_FAMILIES)}, not all", ", ".join(leave_out)))
     kept = tuple(name for name in MAP_FAMILIES if name not in leave_out)
-    collections = (
-        functional_maps(maps, families=kept, split="train", workers=workers, cache=cache, progress=progress),
-        functional_maps(held_out, split="validation", workers=workers, cache=cache, progress=progress),
-    )
-    together = (plan, *collections, Path(output), Path(folder), resume, command)
+    collections = [
+        functional_maps(number, split=split, workers=workers, cache=cache, progress=progress)
+        for number, split in ((maps, "train"), (held_out, "validation"))
+    ]
+    together = (plan, collections[0].of(*kept), collections[1], Path(output), Path(folder), resume, command)
     return launch(_train, *together, processes=processes, device=plan.device, progress=progress, report=report)
 
 

@@ -6,8 +6,10 @@ import signal
 
 import pytest
 from pipelines.toy_eigenbasis import lesson, network
+from pipelines.toy_maps import functional_maps
 
-from geospec.pipelines import eigenbasis_training
+from geospec.maps import FunctionalMapPrior
+from geospec.pipelines import eigenbasis_training, prior_training
 from geospec.training import read_record
 from geospec.weights import load_weights
 
@@ -78,3 +80,16 @@ def test_refusals(run, tmp_path, monkeypatch, words, told):
     monkeypatch.chdir(tmp_path)
     assert told in run("train", "eigenbasis", *words).error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_prior(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(prior_training, "functional_maps", functional_maps)
+    sizes = ("--steps", 4, "--batch", 4, "--width", 16, "--depth", 1, "--maps", 70, "--held-out", 28, "--leave-out", "thin sheet")
+    done = run("train", "prior", "-o", tmp_path / "prior.safetensors", *sizes, "--json")
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    command = "geospec train prior --output prior.safetensors --steps 4 --batch 4 --width 16 --depth 1 --device cpu --seed 0"
+    assert told["command"] == command + " --maps 70 --held-out 28 --leave-out 'thin sheet'"
+    assert FunctionalMapPrior.load(tmp_path / "prior.safetensors").k == 20
+    refused = run("train", "prior", "-o", tmp_path / "other.safetensors", "--leave-out", "cats")
+    assert "leave_out: wanted some of humanoid" in refused.error

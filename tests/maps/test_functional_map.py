@@ -227,3 +227,16 @@ def test_refusals():
         resolvent_mask(torch.ones(3), torch.ones(3), gamma=0)
     with pytest.raises(ArgumentError, match="functions"):
         multiplication_operators(SampledBasis(torch.ones(4, 1), torch.ones(4)), torch.ones(5, 1))
+
+
+def test_counts_singular_rows_and_broadcasts_the_mask():
+    a, b, _ = problem_of(5, 4, 6, 2)
+    masks = torch.rand(3, 1, 4, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    found = solve_functional_map(a, b, mask=masks)
+    assert found.shape == (3, 2, 4, 5)
+    torch.testing.assert_close(found[2, 1], solve_functional_map(a[1], b[1], mask=masks[2, 0]), rtol=1e-10, atol=1e-12)
+    masks[1, 0, 2, 3] = -1e9
+    with pytest.raises(
+        ConvergenceError, match="source_coefficients: wanted non-zero .* got 2 of 24 systems not positive definite; raise ridge"
+    ):
+        solve_functional_map(a, b, mask=masks)

@@ -24,6 +24,7 @@ from geospec.ops.farthest_points import reference as farthest_reference
 from geospec.ops.graph_smooth import reference as smooth_reference
 from geospec.ops.graph_smooth import reference_values_backward
 from geospec.ops.local_triangles import reference as local_triangles_reference
+from geospec.ops.masked_map_solve import reference as map_solve_reference
 from geospec.ops.neighbours import reference as knn_reference
 from geospec.ops.neighbours import reference_radius_search
 from geospec.ops.robust_stiffness import reference as robust_reference
@@ -192,6 +193,18 @@ def tall_inputs(dtype: torch.dtype, seed: int) -> Arguments:
     generator = torch.Generator().manual_seed(seed)
     shape = ((11, 4), (5, 3), (700, 300), (2, 3, 7, 5), (3, 9, 4), (8, 8), (5, 6, 1), (40, 17))[seed]
     return (torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype),)
+
+
+def map_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    """Maps of every remainder by lanes and tiles, none or several leading dimensions, a Gram matrix that is not quite symmetric."""
+    generator = torch.Generator().manual_seed(seed)
+    k_t, k_s, *leading = ((8, 12), (3, 4, 2), (9, 7, 2, 3), (17, 5, 3), (1, 33), (5, 6, 2), (20, 1), (11, 10, 2))[seed]
+    features, right, penalty, skew = (
+        torch.randn(*leading, rows, columns, generator=generator, dtype=torch.float64)
+        for rows, columns in ((k_s, k_s + 4), (k_t, k_s), (k_t, k_s), (k_s, k_s))
+    )
+    gram = features @ features.mT / k_s + 0.1 * (skew - skew.mT)
+    return gram.to(dtype), right.to(dtype), (0.1 + penalty.abs()).to(dtype)
 
 
 OPS = [
@@ -495,6 +508,21 @@ OPS = [
             "not finite": (with_argument(0, lambda z: z / 0), "z: wanted finite values, got a value that is not, in column 0"),
             "zero": (with_argument(0, lambda z: z * (torch.arange(8) != 6)), "z: wanted independent columns, got column 6,"),
             "twice": (with_argument(0, lambda z: z[:, [0, 1, 2, 1]]), "z: wanted independent columns, got column 3,"),
+        },
+    ),
+    OpCase(
+        "masked_map_solve",
+        map_inputs,
+        map_solve_reference,
+        lambda dtype: (torch.ones(2, 3, 3, dtype=dtype), torch.zeros(2, 0, 3, dtype=dtype), torch.zeros(2, 0, 3, dtype=dtype)),
+        differentiable=(0, 1, 2),
+        refusals={
+            "vector": (with_argument(1, lambda r: r[0, 0]), r"right: wanted shape \(..., k_t, k_s\), got \(6,\)"),
+            "gram": (with_argument(0, lambda g: g[:, 1:]), r"gram: wanted shape \(..., 6, 6\) with .* right, \(2, 5, 6\), got \(2, 5, 6\)"),
+            "batch": (with_argument(0, lambda g: g[:1]), r"gram: wanted shape .* got \(1, 6, 6\)"),
+            "penalty": (with_argument(2, lambda p: p[:, 1:]), r"penalty: wanted the shape of right, \(2, 5, 6\), got \(2, 4, 6\)"),
+            "half": (with_argument(1, lambda r: r.half()), "right: wanted float32 or float64"),
+            "mixed": (with_argument(2, lambda p: p.float()), "penalty: wanted the type of right"),
         },
     ),
 ]

@@ -34,7 +34,10 @@ def test_equals_twin(case, dtype):
 
 @pytest.mark.parametrize("case", [c for c in OPS if c.differentiable], ids=repr)
 def test_gradient(case):
-    assert torch.autograd.gradcheck(case.op, with_gradients(case, case.make(torch.float64, 1)))
+    def floats(*arguments):  # gradcheck subtracts outputs, which flags refuse
+        return tuple(out for out in as_tuple(case.op(*arguments)) if out.is_floating_point())
+
+    assert torch.autograd.gradcheck(floats, with_gradients(case, case.make(torch.float64, 1)))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache, partial
+from functools import cache, partial
 from itertools import combinations
 from multiprocessing import get_context
 
@@ -289,8 +289,11 @@ def _made(n: int, k: int, names: tuple[str, ...], seed: int, split: str, workers
 def _tasks(workers: int) -> Iterator[Callable[[Callable, Iterable], Iterator]]:
     """A ``map`` over tasks, in this process or in others; one thread each, for the same sums in the same order."""
     if workers:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,))
+        try:
             yield pool.map
+        finally:
+            pool.shutdown(cancel_futures=True)  # where the caller stops early, what was not begun is not made
         return
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -307,7 +310,12 @@ def _creature_mesh(task: tuple[str, int, int]) -> Arrays:
     n = int(rng.integers(*_VERTICES))
     if number % 2 == 0:
         return _rest_mesh(kind, n, seed)
-    return creature_surface(kind).mesh(int(_FINER * n), rng)
+    n = int(_FINER * n)
+    while True:
+        try:
+            return creature_surface(kind).mesh(n, rng)
+        except ConvergenceError:  # fingers or legs thinner than a cube
+            n = int(1.25 * n)
 
 
 def _regular_surface(family: str, base: Callable[..., int]) -> tuple[RestSurface, int]:
@@ -331,25 +339,25 @@ def _group_maps(task: tuple[_Group, int, dict[int, Arrays]]) -> dict[str, np.nda
     surface = creature_surface(group.family) if group.family in KINDS else _regular_surface(group.family, group.draw)[0]
     identities = [group.draw(2, i) for i in range(_IDENTITIES)]
 
-    @lru_cache(maxsize=None)
+    @cache
     def mesh(number: int) -> Arrays:
         if group.family in KINDS:
             return meshes[number]
         rng = np.random.default_rng([group.draw(1, number), 2])
         return surface.mesh(int(rng.integers(*_VERTICES)), rng)
 
-    @lru_cache(maxsize=None)
+    @cache
     def shape(number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rest, faces = mesh(group.mesh_of(number))
         made = normalised(surface.deform(rest, identities[number // _POSES], group.draw(3, number)), faces, torch.float64)
         basis = LaplaceBasis.fit(made, k)
         return made.vertices.numpy(), basis.modes.numpy(), basis.measure.numpy()
 
-    @lru_cache(maxsize=None)
+    @cache
     def between(source: int, target: int):
         return interpolation(mesh(source), mesh(target))
 
-    @lru_cache(maxsize=None)
+    @cache
     def carried(number: int, onto: int) -> tuple[np.ndarray, np.ndarray]:
         """Positions and modes of a shape at the vertices of a mesh."""
         points, modes, _ = shape(number)
