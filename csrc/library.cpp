@@ -52,6 +52,12 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   m.def("farthest_points(Tensor points, int m, int start=0) -> Tensor");
   // Per query the squared distances (q, k) to the k nearest points, the nearest first, and their indices (q, k).
   m.def("spectral_knn(Tensor queries, Tensor points, int k, str method=\"auto\") -> (Tensor, Tensor)");
+  // ZoomOut of maps (b, k_t0, k_s0) between embeddings (n_s, k_s) and (n_t, k_t), over the given sizes: maps (b, k_t,
+  // k_s) and the images (b, n_t) that they are projected from.
+  m.def(
+      "zoomout(Tensor maps, Tensor source, Tensor target, int[] source_sizes, int[] target_sizes, Tensor? "
+      "measure=None, "
+      "Tensor? factor=None, float scale=1.0) -> (Tensor, Tensor)");
   // Sparse matrix (n, m) in CSR times a dense block (m, b).
   m.def("csr_matmul(Tensor crow, Tensor col, Tensor values, Tensor x) -> Tensor");
   // For each entry (i, j) of a CSR pattern <row i of left, row j of right>: the derivative of csr_matmul in the values.
@@ -72,6 +78,12 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   // definite
   // (..., k_t).
   m.def("masked_map_solve(Tensor gram, Tensor right, Tensor penalty) -> (Tensor, Tensor)");
+  // |clean| with noise of level sigma[d] in draw first + d, (n, ...): seed, draw and element decide each number.
+  m.def("noisy_magnitudes(Tensor clean, Tensor sigma, int seed, int first, str form) -> Tensor");
+  // Sums over those draws x, made again, in double: of x - denoised, of x, of (x - denoised) / x.
+  m.def(
+      "mask_sums(Tensor clean, Tensor denoised, Tensor sigma, int seed, int first, str form) -> (Tensor, Tensor, "
+      "Tensor)");
   // Thin QR of tall blocks (..., n, k) with positive diagonal, and 1 for columns that depend on none before them (...,
   // k). Made of torch's own products in geospec/ops/cholesky_qr.py, on any device.
   m.def("cholesky_qr(Tensor z, bool rank_guard=False) -> (Tensor, Tensor, Tensor)");

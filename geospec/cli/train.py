@@ -125,7 +125,7 @@ def prior(
     output: Output,
     folder: Folder = None,
     resume: Resume = False,
-    steps: Annotated[int, _number("--steps", "Updates of the weights.")] = 12000,
+    steps: Annotated[int, _number("--steps", "Updates of the weights.")] = 6000,
     batch: Annotated[int, _number("--batch", "Maps in a step, over all processes.")] = 96,
     width: Annotated[int, _number("--width", "Features of each patch.")] = 128,
     depth: Annotated[int, _number("--depth", "Blocks.")] = 6,

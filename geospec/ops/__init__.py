@@ -15,12 +15,15 @@ from .library import backend_info
 from .local_triangles import local_triangles
 from .masked_map_solve import masked_map_solve, masked_map_solve_ex
 from .neighbours import knn, radius_search
+from .noisy_magnitudes import MaskSums, mask_sums, noisy_magnitudes
 from .robust_stiffness import robust_stiffness
 from .spectral_knn import spectral_knn
 from .spectral_nearest import spectral_nearest
+from .zoomout import zoomout
 
 __all__ = [
     "Adjacency",
+    "MaskSums",
     "assemble_stiffness",
     "backend_info",
     "captured_energy",
@@ -33,11 +36,14 @@ __all__ = [
     "graph_smooth",
     "knn",
     "local_triangles",
+    "mask_sums",
     "masked_map_solve",
     "masked_map_solve_ex",
     "mesh_adjacency",
+    "noisy_magnitudes",
     "radius_search",
     "robust_stiffness",
     "spectral_knn",
     "spectral_nearest",
+    "zoomout",
 ]

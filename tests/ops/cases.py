@@ -27,6 +27,8 @@ from geospec.ops.local_triangles import reference as local_triangles_reference
 from geospec.ops.masked_map_solve import reference as map_solve_reference
 from geospec.ops.neighbours import reference as knn_reference
 from geospec.ops.neighbours import reference_radius_search
+from geospec.ops.noisy_magnitudes import reference as noise_reference
+from geospec.ops.noisy_magnitudes import reference_sums
 from geospec.ops.robust_stiffness import reference as robust_reference
 from geospec.ops.spectral_knn import reference as spectral_knn_reference
 from geospec.ops.spectral_nearest import reference as nearest_reference
@@ -205,6 +207,22 @@ def map_inputs(dtype: torch.dtype, seed: int) -> Arguments:
     )
     gram = features @ features.mT / k_s + 0.1 * (skew - skew.mT)
     return gram.to(dtype), right.to(dtype), (0.1 + penalty.abs()).to(dtype)
+
+
+def noise_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    """Sizes that fill blocks and that do not; draws and seeds with something in their upper words."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = ((5, 7), (16,), (2, 3, 4), (1,), (8, 8), (3, 5), (33,), (2, 9, 11))[seed]
+    clean = torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+    sigma = torch.rand(4 + seed, generator=generator, dtype=torch.float64)
+    return clean, sigma, seed * (2**60 + 3), seed * (2**33 + 1), ("half", "normal", "reflected")[seed % 3]
+
+
+def mask_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    clean, sigma, *law = noise_inputs(dtype, seed)
+    # Away from zero: by a small draw a twin's rounding would be divided.
+    clean = clean.sign() * (clean.abs() + 8 * sigma.max().to(dtype))
+    return clean, torch.rand(len(sigma), *clean.shape, dtype=torch.float64).to(dtype), sigma, *law
 
 
 OPS = [
@@ -523,6 +541,41 @@ OPS = [
             "penalty": (with_argument(2, lambda p: p[:, 1:]), r"penalty: wanted the shape of right, \(2, 5, 6\), got \(2, 4, 6\)"),
             "half": (with_argument(1, lambda r: r.half()), "right: wanted float32 or float64"),
             "mixed": (with_argument(2, lambda p: p.float()), "penalty: wanted the type of right"),
+        },
+    ),
+    OpCase(
+        "noisy_magnitudes",
+        noise_inputs,
+        noise_reference,
+        lambda dtype: (torch.zeros(0, 3, dtype=dtype), torch.ones(2, dtype=torch.float64), 0, 0, "normal"),
+        refusals={
+            "half": (with_argument(0, lambda c: c.half()), "clean: wanted float32 or float64"),
+            "float32 levels": (with_argument(1, lambda s: s.float()), r"sigma: wanted float64 levels \(n,\), one a draw"),
+            "one level": (with_argument(1, lambda s: s[0]), r"sigma: wanted float64 levels \(n,\), one a draw, got \(\)"),
+            "seed": (with_argument(2, lambda seed: -1), "seed: wanted 0 or more, got -1"),
+            "first": (with_argument(3, lambda first: -1), "first: wanted 0 or more, got -1"),
+            "form": (with_argument(4, lambda form: "flat"), "form: wanted one of 'normal', 'half', 'reflected', got 'flat'"),
+        },
+    ),
+    OpCase(
+        "mask_sums",
+        mask_inputs,
+        reference_sums,
+        lambda dtype: (
+            torch.zeros(2, 3, dtype=dtype),
+            torch.zeros(0, 2, 3, dtype=dtype),
+            torch.ones(0, dtype=torch.float64),
+            *(0, 0, "normal"),
+        ),
+        refusals={
+            "draws": (
+                with_argument(1, lambda d: d[1:]),
+                r"denoised: wanted a map for each of the 9 levels, each \(3, 5\), got \(8, 3, 5\)",
+            ),
+            "map": (with_argument(1, lambda d: d[:, 1:]), r"denoised: wanted a map .* got \(9, 2, 5\)"),
+            "mixed": (with_argument(1, lambda d: d.float()), "denoised: wanted the type of clean"),
+            "seed": (with_argument(3, lambda seed: -1), "seed: wanted 0 or more, got -1"),
+            "form": (with_argument(5, lambda form: "flat"), "form: wanted one of 'normal', 'half', 'reflected', got 'flat'"),
         },
     ),
 ]

@@ -36,13 +36,13 @@ class PriorTraining:
     device : ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. seed : of everything random.
     """
 
-    steps: int = 12000
+    steps: int = 6000
     batch: int = 96
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     width: int = 128
     depth: int = 6
     heads: int = 4
-    patch: int = 5
+    patch: int = 6
     smallest: int = 20
     level: float = 0.2
     spread: float = 1.2

@@ -24,7 +24,7 @@ LEAST_DEVIATION = 1e-3
 #: Sizes of maps and shares of the held-out maps at which likelihoods are tabulated.
 TABLE_SIZES, TABLE_SHARES = (15, 20, 25, 30, 35, 40, 45, 50), 201
 #: Noise levels over which a likelihood is integrated: below the first the network is not asked, above the last all is noise.
-LOWEST, HIGHEST, LEVELS = 0.03, 3.0, 16
+LOWEST, HIGHEST, LEVELS = 0.03, 3.0, 12
 #: Maps that are denoised at once: bounds memory whatever the number of draws.
 CHUNK = 256
 
@@ -171,7 +171,7 @@ class FunctionalMapPrior(nn.Module):
         return (self.denoise(x, sigma) - x) / (level if level.dim() == 0 else level[..., None, None]).square()
 
     @torch.no_grad()
-    def log_likelihood(self, functional_map: Tensor, *, draws: int = 4, levels: int = LEVELS, seed: int = 0) -> Tensor:
+    def log_likelihood(self, functional_map: Tensor, *, draws: int = 2, levels: int = LEVELS, seed: int = 0) -> Tensor:
         """Log-density of ``|C|`` in nats, ``(...,)``, up to a resolution of 0.03 in the entries.
 
         That of the Gaussian prior, plus what the network denoises better or worse than the Wiener filter:
@@ -200,7 +200,7 @@ class FunctionalMapPrior(nn.Module):
             gain += ends * step * (expected - error) / sigma.square()
         return gaussian + gain
 
-    def plausibility(self, functional_map: Tensor, *, draws: int = 4) -> Tensor:
+    def plausibility(self, functional_map: Tensor, *, draws: int = 2) -> Tensor:
         """The share of true maps, of shapes the prior has not seen, that are less likely per entry: ``(...,)`` in [0, 1].
 
         A true map is as likely to be at 0.9 as at 0.1; a map near 0 is one of those that no true map resembles. The mirrored map of
@@ -227,7 +227,7 @@ class FunctionalMapPrior(nn.Module):
         return share.clamp(0, 1).to(functional_map.dtype)
 
     @torch.no_grad()
-    def tabulate(self, maps: Tensor, *, most: int = 512, draws: int = 4) -> None:
+    def tabulate(self, maps: Tensor, *, most: int = 256, draws: int = 2) -> None:
         """Tabulate likelihoods per entry of true maps ``(n, k, k)``, ``most`` of them evenly spaced, for :meth:`plausibility`."""
         chosen = torch.linspace(0, len(maps) - 1, min(most, len(maps))).round().long()
         shares = torch.linspace(0, 1, TABLE_SHARES, dtype=torch.float64)
