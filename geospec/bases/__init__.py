@@ -1,7 +1,7 @@
 """Bases of functions on shapes: the contract, and the producers that keep it."""
 
 from .base import Basis, SampledBasis
-from .diffusion import DiffusionOperators, diffusion_operators
+from .diffusion import DiffusionOperators, diffusion_operators, tangent_gradients
 from .eigensolvers import Eigenpairs, eigenpairs
 from .laplace import LaplaceBasis
 from .learned import EigenbasisNetwork, LearnedEigenbasis
@@ -16,4 +16,5 @@ __all__ = [
     "SampledBasis",
     "diffusion_operators",
     "eigenpairs",
+    "tangent_gradients",
 ]

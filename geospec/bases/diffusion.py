@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ArgumentError, FileFormatError, ShapeError, problem
-from ..laplacians import laplacian
+from ..laplacians import Laplacian, laplacian
 from ..laplacians.sparse import csr
 from ..shapes.cloud import PointCloud
 from ..shapes.clouds import estimate_normals
@@ -138,21 +138,34 @@ def diffusion_operators(
     return stored.truncate(k).to(points.device)
 
 
+@torch.no_grad()
+def tangent_gradients(shape: Mesh | PointCloud, operator: Laplacian) -> tuple[Tensor, Tensor, Tensor]:
+    """``(gradient_x, gradient_y, frames)`` of :class:`DiffusionOperators`, over the neighbours in the pattern of the operator's stiffness.
+
+    Each row of the stiffness must hold its diagonal, as those of Laplacians do. In the float type and on the device of the shape; computed
+    in float64 on the CPU, not differentiable.
+    """
+    if operator.n_points != shape.n_points:
+        raise ArgumentError(problem("operator", f"one on the {shape.n_points} points of the shape", f"{operator.n_points} points"))
+    points = shape.points.detach()
+    frames = _frames(_normals(shape))
+    crow, col = operator.stiffness.crow_indices(), operator.stiffness.col_indices()
+    slopes = _slopes(points.cpu().double(), frames, crow.cpu(), col.cpu()).to(points)
+    return csr(crow, col, slopes[:, 0].contiguous()), csr(crow, col, slopes[:, 1].contiguous()), frames.to(points)
+
+
 def _computed(shape: Mesh | PointCloud, k: int, kind: str) -> DiffusionOperators:
     operator = laplacian(shape, kind)
     basis = LaplaceBasis.fit(operator, k)
-    points = shape.points.cpu().double()
-    frames = _frames(_normals(shape))
-    crow, col = operator.stiffness.crow_indices(), operator.stiffness.col_indices()
-    slopes = _slopes(points, frames, crow.cpu(), col.cpu()).to(shape.points)
+    gradient_x, gradient_y, frames = tangent_gradients(shape, operator)
     return DiffusionOperators(
         mass=operator.mass,
         stiffness=operator.stiffness,
         eigenvalues=basis.eigenvalues,
         modes=basis.modes,
-        gradient_x=csr(crow, col, slopes[:, 0].contiguous()),
-        gradient_y=csr(crow, col, slopes[:, 1].contiguous()),
-        frames=frames.to(shape.points),
+        gradient_x=gradient_x,
+        gradient_y=gradient_y,
+        frames=frames,
     )
 
 
