@@ -1,7 +1,7 @@
 """Basis to basis: functional maps, their conversion to point maps, refinement and evaluation."""
 
 from .commuting import multiplication_operators, orientation_operators
-from .confidence import round_trip_confidence
+from .confidence import map_probability, map_warnings, point_features, round_trip_confidence, vertex_confidence
 from .conversion import functional_to_point, point_to_functional
 from .functional_map import laplacian_mask, resolvent_mask, solve_functional_map
 from .initial import N_MODES as FEWEST_MODES
@@ -19,6 +19,7 @@ from .metrics import (
     orientation_agreement,
     orthogonality_residual,
 )
+from .optimisation import MapSide, OptimisedMap, optimise_map
 from .prior import FunctionalMapPrior, PriorTraining, distillation_loss, properness_loss
 from .refinement import RefinedMap, RefinedPair, bijective_zoomout, farthest_points, icp, zoomout
 
@@ -26,6 +27,8 @@ __all__ = [
     "FEWEST_MODES",
     "FunctionalMapPrior",
     "MapHypothesis",
+    "MapSide",
+    "OptimisedMap",
     "PriorTraining",
     "RefinedMap",
     "RefinedPair",
@@ -45,14 +48,19 @@ __all__ = [
     "landmark_residual",
     "laplacian_mask",
     "map_hypotheses",
+    "map_probability",
+    "map_warnings",
     "multiplication_operators",
+    "optimise_map",
     "orientation_agreement",
     "orientation_operators",
     "orthogonality_residual",
+    "point_features",
     "point_to_functional",
     "properness_loss",
     "resolvent_mask",
     "round_trip_confidence",
     "solve_functional_map",
+    "vertex_confidence",
     "zoomout",
 ]

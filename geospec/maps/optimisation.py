@@ -155,9 +155,9 @@ def optimise_map(
     features : inputs of the network, ``"xyz"``, ``"wks"``, ``"hks"``, several joined by ``+``, or functions ``((n_s, q), (n_t, q))`` on all
         points that mean the same on both. Coordinates need shapes that are turned alike; signatures cannot tell left from right,
         but gradient features can.
-    rotation : ``(3, 3)``, turns the source's coordinates to the target's. Default: with ``start``, the rotation that fits its point map best
-        (no mirror); without, none.
-    start : a functional map ``(k or more, k or more)`` from source to target between ``source.basis`` and ``target.basis`` to improve on, such
+    rotation : ``(3, 3)``, turns the source's coordinates to the target's. Default: with ``start``, the rotation that fits its point map
+        best (no mirror); without, none.
+    start : a functional map of at least ``k x k`` from source to target, between ``source.basis`` and ``target.basis``, to improve on, such
         as that of a hypothesis. For ``warm_up`` steps its point map is what the raw maps are to come from.
     weight : of the mask, for features scaled to mean square one in a row of coefficients.
     w_proper, w_distill : see above.
@@ -274,7 +274,7 @@ class _Pair:
     def rotation(self, start: Tensor, source: MapSide, target: MapSide) -> Tensor:
         """The rotation, no mirror, that takes the source's points nearest to their images under a map (Kabsch 1976)."""
         on_source, on_target = (surface.modes[:, : self.k] for surface in self.surfaces)
-        to_source = ops.spectral_nearest(on_target.contiguous(), on_source @ start.mT)[0]
+        to_source = ops.spectral_nearest(on_target.contiguous(), on_source @ start.to(on_source).mT)[0]
         covariance = (target.points * target.measure[:, None]).mT @ source.points[to_source]
         u, _, v = torch.linalg.svd(covariance)
         u[:, -1] *= torch.det(u @ v).sign()
