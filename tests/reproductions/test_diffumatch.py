@@ -59,9 +59,9 @@ def test_errors_of_a_pair(bodies):
     pair = Pair("a b", source, target, (chosen, chosen), (chosen, shifted[chosen]))
     assert float(pair.errors(torch.arange(642)).max()) == pytest.approx(0, abs=1e-6)
     assert pair.mean_errors(shifted)[1] == pytest.approx(0, abs=1e-6)
-    expected = maps.geodesic_error(shifted, (chosen, chosen), source)
-    assert torch.allclose(pair.errors(shifted), expected, rtol=1e-4)
-    assert pair.mean_errors(shifted)[0] == pytest.approx(float(expected.mean()), rel=1e-4)
+    expected = maps.geodesic_error(shifted, (chosen, chosen), source, distances=masks.all_distances(source).T)
+    assert torch.allclose(pair.errors(shifted), expected)
+    assert pair.mean_errors(shifted)[0] == pytest.approx(float(expected.mean()))
 
 
 def test_collections_of_a_folder(tmp_path, bodies):
@@ -154,6 +154,7 @@ def test_limits_of_a_collection(tmp_path, names, floor, limits):
 
 def test_masks_run_and_are_drawn(prior, monkeypatch, tmp_path):
     monkeypatch.setattr(masks, "WEIGHTS", torch.logspace(-3, 1, 5).double())
+    monkeypatch.setattr(masks, "QUICK_PAIRS", 1)
     result = reproduce("diffumatch", tmp_path, only=["masks"])
     assert [row.run for row in result.rows] == ["masks A", "masks B"]
     for row in result.rows:
@@ -167,6 +168,8 @@ def test_masks_run_and_are_drawn(prior, monkeypatch, tmp_path):
 
 def test_a_small_prior_learns(monkeypatch):
     monkeypatch.setattr(denoising, "QUICK_STEPS", 12)
+    monkeypatch.setattr(denoising, "QUICK_SHAPES", 12)
+    monkeypatch.setattr(denoising, "TRIED_SHAPES", 4)
     monkeypatch.setattr(denoising, "NOTE", {**denoising.NOTE, "width": 16, "depth": 1, "batch": 8})
     monkeypatch.setattr(denoising, "VALIDATION_LEVELS", (0.3,))
     row = next(denoising.note_training(Setting()))
@@ -183,7 +186,7 @@ def test_a_pair_end_to_end(prior, bodies):
     assert a.shape == b.shape == (30, 103)
     assert float(a.square().mean() + b.square().mean()) * 103 / 2 == pytest.approx(1, rel=1e-6)
     floor = prepared.pair.mean_errors(prepared.floor())[0]
-    assert floor < 2
+    assert floor < 3
     for mask in pairs.WEIGHTS:
         error = prepared.pair.mean_errors(prepared.masked(mask, prior))[0]
         assert floor - 0.2 < error < 12, mask

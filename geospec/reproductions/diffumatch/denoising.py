@@ -22,6 +22,8 @@ K, DECISIVE = 30, 0.3
 #: The note's own small network, and fewer steps of it for the quick preset.
 NOTE: dict[str, Any] = {"width": 64, "depth": 3, "heads": 4, "patch": 5, "batch": 32, "smallest": K}
 NOTE_STEPS, QUICK_STEPS = 700, 300
+#: Shapes of family A to train on, and of each family to try.
+NOTE_SHAPES, QUICK_SHAPES, TRIED_SHAPES = 260, 120, 32
 #: Families of the quick preset, of which maps are made soonest; and those that it leaves out one by one.
 QUICK_FAMILIES, QUICK_LEFT_OUT = ("limbs", "blob", "star", "tube"), ("limbs", "star")
 
@@ -65,7 +67,7 @@ def note_maps(setting: Setting, bumps: int, n: int, seed: int) -> Tensor:
 def denoising(setting: Setting) -> Iterator[Row]:
     """The shipped prior on the note's families, which it has not seen, and on unseen shapes of the families that it was trained on."""
     prior = FunctionalMapPrior.pretrained().to(setting.device)
-    n = 32 if setting.quick else 130
+    n = TRIED_SHAPES if setting.quick else 4 * TRIED_SHAPES
     told = {f"family {name}": Shares.of(prior, note_maps(setting, bumps, n, 1)) for name, bumps in FAMILIES.items()}
     what = "the shipped prior on two families of bumpy bodies that it has not seen, error over that of the Wiener filter at sigma .3"
     checks = [Check(f"{name}, MSE / Wiener", found.decisive, "at most", 0.98) for name, found in told.items()]
@@ -83,9 +85,9 @@ def denoising(setting: Setting) -> Iterator[Row]:
 
 def note_training(setting: Setting) -> Iterator[Row]:
     """The note's own experiment: a small network trained on one family, tried on it and on the other."""
-    n, steps = (120, QUICK_STEPS) if setting.quick else (260, NOTE_STEPS)
+    n, steps = (QUICK_SHAPES, QUICK_STEPS) if setting.quick else (NOTE_SHAPES, NOTE_STEPS)
     prior = trained(note_maps(setting, FAMILIES["A"], n, 0), plan_of(setting, steps, NOTE), setting)
-    told = {f"on A, {name}": Shares.of(prior, note_maps(setting, bumps, 32, 1)) for name, bumps in FAMILIES.items()}
+    told = {f"on A, {name}": Shares.of(prior, note_maps(setting, bumps, TRIED_SHAPES, 1)) for name, bumps in FAMILIES.items()}
     checks = [Check(f"{name[-1]}, MSE / Wiener", found.decisive, "at most", 0.98) for name, found in told.items()]
     yield _row("", "", "", checks, told, f"{2 * n} maps of family A, k = {K}, {steps} steps of {NOTE['batch']}")
 

@@ -20,10 +20,11 @@ from ..registry import Setting
 from .exhibits import Masks
 from .shapes import FAMILIES, Pair, bumpy_bodies
 
-#: Modes, descriptors and their relative noise, as the note has them; and the weights tried for each mask.
+#: Modes, descriptors and their relative noise, as the note has them; pairs of each family; and the weights tried for each mask.
 K, DESCRIPTORS, NOISE = 30, 24, 0.25
 #: How wide a bump is: the time of its heat in units of one over the last eigenvalue.
 HEAT = 3.0
+PAIRS, QUICK_PAIRS = 12, 4
 WEIGHTS = torch.logspace(-6, 4, 41, dtype=torch.float64)
 
 #: A mask ``(k, k)`` for a problem.
@@ -132,7 +133,7 @@ CLAIM = "distilled .0288 / .0372 on A / B (Euclidean), Laplacian .0351 / .0458, 
 def noisy_descriptors(setting: Setting) -> Iterator[Row]:
     """The note's families, unseen by the shipped prior: the distilled mask against the named ones, and the Gaussian prior's."""
     prior = FunctionalMapPrior.pretrained().to(setting.device)
-    n = 4 if setting.quick else 12
+    n = QUICK_PAIRS if setting.quick else PAIRS
     masks: dict[str, Mask] = {
         "Tikhonov": tikhonov,
         "Laplacian": laplacian,
