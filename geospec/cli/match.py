@@ -15,12 +15,14 @@ from .output import Progress, Voice, check_output, checked_device, described, pr
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..maps import FunctionalMapPrior
     from ..pipelines import Match
 
 EXAMPLES = options.examples(
     "geospec match cat.off lion.off -o match.npz --report match.html",
     "geospec match scan.ply template.obj -o match.npz --landmarks pairs.txt",
     "geospec match scan-a.ply scan-b.ply -o match.npz --basis learned",
+    "geospec match cat.off lion.off -o match.npz --quality best",
     "geospec match a.obj b.obj -o match.npz --truth b_to_a.txt --json > result.json",
 )
 
@@ -62,6 +64,24 @@ def run(
         ),
     ] = "laplace",
     laplacian: options.Kind = "robust",
+    prior: Annotated[
+        str,
+        typer.Option(
+            "--prior",
+            metavar="NAME|FILE|none",
+            rich_help_panel=options.METHOD,
+            help="What true maps look like: weights that ship, or of your own training. It helps to choose and to doubt.",
+        ),
+    ] = "functional-maps",
+    quality: Annotated[
+        str,
+        typer.Option(
+            "--quality",
+            metavar="fast|best",
+            rich_help_panel=options.METHOD,
+            help="fast: hypotheses and ZoomOut, seconds. best: also learns features on this pair under the prior, about a minute.",
+        ),
+    ] = "fast",
     landmarks: Annotated[
         Path | None,
         typer.Option(
@@ -84,6 +104,7 @@ def run(
     triangulate: options.Triangulate = False,
     repair: options.Repair = None,
     cache: options.Cache = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, rich_help_panel=options.RUN, help="Of the draws of noise and weights.")] = 0,
     device: options.Device = "cpu",
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -113,7 +134,17 @@ def run(
     start = time.perf_counter()
     with voice.progress() as progress:
         found = geospec.match(
-            *shapes, basis=basis, k=k, laplacian=laplacian, landmarks=pairs, cache=cache or None, device=place, progress=progress
+            *shapes,
+            basis=basis,
+            k=k,
+            laplacian=laplacian,
+            landmarks=pairs,
+            prior=_prior(prior),
+            quality=quality,
+            seed=seed,
+            cache=cache or None,
+            device=place,
+            progress=progress,
         )
         seconds = time.perf_counter() - start
         errors = _errors(found, true_map)
@@ -124,6 +155,17 @@ def run(
     if json:
         written = {"output": output, "report": report, "image": image}
         print_json({"source": source, "target": target, **result, "record": found.record, **written})
+
+
+def _prior(name: str) -> str | FunctionalMapPrior | None:
+    """The name of weights that ship as it is; weights of a file; ``None``."""
+    if name == "none":
+        return None
+    if not name.endswith(".safetensors"):
+        return name
+    from geospec.maps import FunctionalMapPrior
+
+    return FunctionalMapPrior.load(name)
 
 
 def _numbers(found: Match, errors: Tensor | None) -> dict[str, Any]:
@@ -157,6 +199,10 @@ def _tell(voice: Voice, found: Match, result: dict[str, Any]) -> None:
         "quality",
         f"confidence {numbers['mean_confidence']:.2f} on average, {100 * numbers['coverage']:.0f} % of the source's area reached",
     )
+    if "plausibility" in numbers:
+        voice.say("prior", f"more plausible than {numbers['plausibility']:.0%} of true maps")
+    for warning in found.record["warnings"]:
+        voice.say("warning", warning, "yellow")
     if "error" in result:
         voice.say(
             "error", "mean {mean:.2f}, median {median:.2f} (geodesic, in hundredths of the root of the area)".format(**result["error"])

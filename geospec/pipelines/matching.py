@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -28,7 +29,10 @@ K_FIRST = 40
 #: Points of each shape that carry the refinement; all points take part in its last step. Measured on real pairs, more
 #: points leave the error as it is and take longer.
 N_SAMPLES = 2000
-STAGES = ("Laplacians", "eigenbases", "descriptors", "first map", "refinement", "evaluation")
+STAGES = ("Laplacians", "eigenbases", "descriptors", "first map", "features", "refinement", "evaluation")
+QUALITIES = ("fast", "best")
+#: Modes of the map that the prior judges, and fewest.
+K_PRIOR, FEWEST_PRIOR = 30, 15
 
 
 def match(
@@ -40,7 +44,10 @@ def match(
     laplacian: str = "robust",
     descriptors: str | tuple[Tensor, Tensor] = "wks",
     landmarks: Tensor | None = None,
+    prior: str | maps.FunctionalMapPrior | None = "functional-maps",
+    quality: str = "fast",
     step: int | str = "auto",
+    seed: int = 0,
     cache: bool | str | os.PathLike[str] | None = None,
     device: torch.device | str | None = None,
     progress: Progress | None = None,
@@ -63,7 +70,12 @@ def match(
     descriptors : ``"wks"``, ``"hks"``, or the caller's own functions ``((n_s, q), (n_t, q))`` that correspond column by column.
     landmarks : (m, 2) int64 pairs (source vertex, target vertex) that are known to correspond, or ``None``. They add descriptors
         and choose among the hypotheses; the result need not pass through them exactly.
+    prior : what true functional maps look like: the name of one that ships, a :class:`geospec.FunctionalMapPrior`, or ``None``. It takes
+        part in the choice of the first map and tells of the result how plausible it is.
+    quality : ``"fast"``, hypotheses and ZoomOut; ``"best"`` also optimises a network's features on this pair under the prior
+        (:func:`geospec.maps.optimise_map`), which takes a minute or so, and keeps what scores better.
     step : modes added at each step of ZoomOut, or ``"auto"``, see :func:`geospec.maps.zoomout`.
+    seed : of the draws of noise and the network's weights.
     cache : keep the eigenbases of ``"laplace"`` on disk, see :meth:`geospec.LaplaceBasis.fit`.
     device : where maps are solved and refined; default the source's. Laplacians and eigenbases are computed on the CPU.
     progress : called as ``progress(stage, done, total)`` before each stage and once at the end; while a basis is learned also with its
@@ -81,6 +93,8 @@ def match(
     for each cloud of 2,000 points or more.
     Source: Ovsjanikov et al. 2012; Melzi et al. 2019; Ren et al. 2018 and 2020.
     """
+    one_of("quality", quality, QUALITIES)
+    judge = _prior(prior, quality)
     spectra = spectra_of(basis, laplacian, cache)
     k = _check(source, target, k, spectra, descriptors)
     used = [InUse.of(spectra.seen(shape.to("cpu"))) for shape in (source, target)]
@@ -104,17 +118,39 @@ def match(
     with watch("descriptors"):
         functions = _functions(unit, used, descriptors, pairs)
     with watch("first map"):
-        first, evidence = _first_map(unit, used, functions, pairs)
+        first = _first_map(unit, used, functions, pairs, judge)
+    with watch("features"):
+        if quality == "best":
+            assert judge is not None
+            sides = [maps.MapSide.of(*parts) for parts in zip((part.shape for part in used), bases, operators, strict=True)]
+            first = _optimised(first, sides, judge, seed, progress)
     with watch("refinement"):
         samples = N_SAMPLES if min(basis.n for basis in unit) > N_SAMPLES else None
-        refined = maps.bijective_zoomout(first, unit[0], unit[1], k_final=k, step=step, subsample=samples)
+        refined = maps.bijective_zoomout(first.functional_map, unit[0], unit[1], k_final=k, step=step, subsample=samples)
     with watch("evaluation"):
         to_source, to_target = refined.target_to_source.cpu(), refined.source_to_target.cpu()
         functional_map = maps.point_to_functional(to_source, *bases)
-        confidence = maps.round_trip_confidence(to_source, to_target, used[1].shape)
-        numbers = {"mean_confidence": float(confidence.mean()), **_numbers(to_source, used, operators[1], bases, unit, functional_map)}
+        numbers = _numbers(to_source, used, operators[1], bases, unit, functional_map)
+        if judge is not None and k >= FEWEST_PRIOR:
+            low = functional_map[:K_PRIOR, :K_PRIOR] * area_ratio(*bases).sqrt()
+            numbers["plausibility"] = float(judge.plausibility(low.float()))
+        evidence = {name: first.evidence[name] for name in ("score", "next_score") if name in first.evidence}
+        confidence = maps.vertex_confidence(
+            to_source,
+            to_target,
+            used[0].shape,
+            used[1].shape,
+            bases[0],
+            bases[1],
+            numbers=numbers | evidence,
+            descriptors=(functions[0].cpu(), functions[1].cpu()),
+            rival=None if first.rival is None else maps.functional_to_point(first.rival, *unit).cpu(),
+        )
+        numbers["mean_confidence"] = float(confidence.mean())
+        warnings = maps.map_warnings(numbers | evidence)
 
     options = {**spectra.options(), "k": k, "step": step, "landmarks": 0 if landmarks is None else len(landmarks)}
+    options |= {"quality": quality, "prior": None if judge is None else repr(judge), "seed": seed}
     options["descriptors"] = "the caller's" if isinstance(descriptors, tuple) else descriptors
     told = {name: described(basis, area) for name, basis, area in zip(("source", "target"), bases, areas, strict=True)}
     return Match(
@@ -129,12 +165,22 @@ def match(
         record={
             "options": options,
             "numbers": numbers,
-            "first_map": evidence,
+            "warnings": warnings,
+            "first_map": first.evidence,
             "bases": told,
             "seconds": watch.finish(),
             "device": str(place),
         },
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _FirstMap:
+    """Where the refinement starts, the best map that lost, if there was one, and what speaks for the choice."""
+
+    functional_map: Tensor
+    rival: Tensor | None
+    evidence: dict[str, Any]
 
 
 class _Watch:
@@ -214,24 +260,49 @@ def _functions(
     return on_source, on_target
 
 
+def _prior(prior: str | maps.FunctionalMapPrior | None, quality: str) -> maps.FunctionalMapPrior | None:
+    if prior is None and quality == "best":
+        raise ArgumentError(problem("prior", "a prior, for quality='best'", None, "leave it at its default, or ask for quality='fast'"))
+    if isinstance(prior, str):
+        return maps.FunctionalMapPrior.pretrained(prior)
+    if not isinstance(prior, maps.FunctionalMapPrior | None):
+        raise ArgumentError(problem("prior", "a name, a FunctionalMapPrior, or None", type(prior).__name__))
+    return prior
+
+
 def _first_map(
-    unit: list[SampledBasis], used: list[InUse], functions: tuple[Tensor, Tensor], pairs: Tensor | None
-) -> tuple[Tensor, dict[str, Any]]:
-    """The best of several rough maps, by its score or by the landmarks, and what speaks for it; of few modes, the least-squares map."""
+    unit: list[SampledBasis],
+    used: list[InUse],
+    functions: tuple[Tensor, Tensor],
+    pairs: Tensor | None,
+    prior: maps.FunctionalMapPrior | None,
+) -> _FirstMap:
+    """The best of several rough maps, by its score or by the landmarks; of few modes, the least-squares map."""
     source, target = unit
     if source.k < maps.FEWEST_MODES:
         a, b = source.analyze(functions[0]), target.analyze(functions[1])
         solved = maps.solve_functional_map(a, b, source_eigenvalues=source.eigenvalues, target_eigenvalues=target.eigenvalues)
-        return solved, {"method": "least squares"}
+        return _FirstMap(solved, None, {"method": "least squares"})
     faces = [oriented_triangles(part.shape, source.modes.device) for part in used]
     k = min(source.k, K_FIRST)
     found = maps.map_hypotheses(source, target, *functions, source_faces=faces[0], target_faces=faces[1], k=k)
     best = found[0]
     if pairs is not None:
         best = min(found, key=lambda h: float(maps.landmark_residual(h.functional_map, source, target, pairs)))
-    others = [h.score for h in found if h is not best]
-    evidence = {"method": "hypotheses", "score": best.score, "next_score": min(others, default=None), **best.terms}
-    return best.functional_map, evidence
+    rival = min((h for h in found if h is not best), key=lambda h: h.score, default=None)
+    evidence = {"method": "hypotheses", "score": best.score, "next_score": rival and rival.score, **best.terms}
+    return _FirstMap(best.functional_map, None if rival is None else rival.functional_map, evidence)
+
+
+def _optimised(
+    first: _FirstMap, sides: list[maps.MapSide], prior: maps.FunctionalMapPrior, seed: int, progress: Progress | None
+) -> _FirstMap:
+    """The map of features that are learned on this pair, from the first map on."""
+    source, target = sides
+    k = min(K_PRIOR, *first.functional_map.shape)
+    found = maps.optimise_map(source, target, prior, k=k, start=first.functional_map[:k, :k], seed=seed, progress=progress)
+    evidence = {**first.evidence, "feature_steps": found.steps_done}
+    return replace(first, functional_map=found.functional_map.to(first.functional_map), evidence=evidence)
 
 
 def _numbers(

@@ -24,7 +24,8 @@ EXPLAINED = {
     "orientation_agreement": ("Orientation agreement", "Share of the area laid on outside out; near 0 the map is a mirror image."),
     "orthogonality_residual": ("Orthogonality residual", "Distance of C from an orthogonal matrix; 0 where areas are kept."),
     "commutativity_residual": ("Commutativity residual", "How far C is from respecting both Laplacians; 0 for an isometry."),
-    "mean_confidence": ("Mean confidence", "Over the target's vertices, from 0 to 1."),
+    "mean_confidence": ("Mean confidence", "Over the target's vertices: the share that should lie within 5 % of the root of the area."),
+    "plausibility": ("Plausibility", "Share of true maps that are less likely under the prior; near 0 no true map looks like this one."),
     "k": ("modes (k)", ""),
     "first_map": ("first map: what speaks for it, 0 is best", ""),
     "next_score": ("score of the next best first map", ""),
@@ -40,7 +41,10 @@ HOW_TO_READ = """<section class="prose"><h2>How to read this</h2>
 flow as smoothly as on the source, the map is smooth; a patch of a foreign hue is a wrong patch; two halves in
 exchanged colours are a left-right mix-up.</p>
 <p><b>Checker</b> paints a pattern on the source and carries it over: stretched squares are stretched places, broken ones are tears.
-<b>Confidence</b> is the method's own doubt, not a measured error. <b>Round trip</b> is how far a point lands from itself after going
+<b>Confidence</b> is
+the probability, by the method's own estimate, that a point's
+image lies within 5 % of the root of the area of the true one; it is not measured. <b>Round trip</b>
+is how far a point lands from itself after going
 to the other shape and back.</p>
 <p><b>Direction.</b> The point map <code>target_to_source</code> gives each target vertex its source vertex. The functional map
 <code>C</code> goes the other way, with functions: it takes the coefficients of a function on the source to those of the same function
@@ -140,7 +144,7 @@ def _confidence_look(page: Page, confidence: NDArray) -> None:
     page.gathered("source.confidence", "confidence", "source_to_target")
     page.look(
         "Confidence",
-        "How sure the method is of each target point's image. On the source: the confidence at the image of each source point.",
+        "How probable each target point's image is to be about right. On the source: the confidence at the image of each source point.",
         {
             "target": page.scalar("confidence", colormap="sequential", limits=(0, 1), caption="unsure to sure"),
             "source": page.scalar("source.confidence", colormap="sequential", limits=(0, 1), caption="at the image"),
@@ -217,7 +221,13 @@ def _header(match: Any, names: tuple[str, str], pull: NDArray, confidence: NDArr
     return f"""<header><p class="kicker">geospec match</p><h1>{first} → {second}</h1>
 <p class="soft">Source: {size_text(match.source)}. Target: {size_text(match.target)}. Functional map: {rows} × {columns}.</p>
 <p class="verdict {grade}"><b>{words}</b> <span>{sure} of the target's points have a confidence of 0.5 or more; their images are
-{images:,} different vertices of the source.</span></p></header>"""
+{images:,} different vertices of the source.</span></p>{_warnings(match.record)}</header>"""
+
+
+def _warnings(record: Mapping[str, Any]) -> str:
+    """What the method itself found doubtful about the map as a whole."""
+    rows = "".join(f"<li>{html.escape(str(warning))}</li>" for warning in record.get("warnings", ()))
+    return f'<ul class="warnings" role="alert">{rows}</ul>' if rows else ""
 
 
 def _matrix(page: Page, functional_map: NDArray) -> str:
@@ -237,6 +247,6 @@ def _matrix(page: Page, functional_map: NDArray) -> str:
 
 def _tables(record: Mapping[str, Any], numbers: Mapping[str, Any]) -> str:
     first = f"<section><h2>Numbers</h2>{numbers_table(numbers, EXPLAINED)}</section>" if numbers else ""
-    rest = {key: value for key, value in record.items() if key != "numbers"}
+    rest = {key: value for key, value in record.items() if key not in ("numbers", "warnings")}
     second = f"<div><section><h2>What was done</h2>{numbers_table(rest, EXPLAINED)}</section></div>" if rest else ""
     return f"<div>{first}</div>{second}"

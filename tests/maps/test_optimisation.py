@@ -6,7 +6,15 @@ import torch
 
 from geospec import ArgumentError, Mesh, PointCloud, laplacian
 from geospec.bases import SampledBasis
-from geospec.maps import FunctionalMapPrior, MapSide, distillation_loss, functional_to_point, optimisation, optimise_map, point_to_functional
+from geospec.maps import (
+    FunctionalMapPrior,
+    MapSide,
+    distillation_loss,
+    functional_to_point,
+    optimisation,
+    optimise_map,
+    point_to_functional,
+)
 from geospec.maps.optimisation import _Pair
 
 K = 12

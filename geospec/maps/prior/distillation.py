@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ...errors import ArgumentError, one_of, problem
+from ...ops.noisy_magnitudes import noisy_magnitudes
 from .prior import FunctionalMapPrior
 
 VARIANTS = ("textbook", "released")
@@ -46,9 +47,8 @@ def distillation_loss(
     with torch.no_grad():
         generator = torch.Generator().manual_seed(seed)
         level = (lowest + (highest - lowest) * torch.rand(draws, generator=generator)).to(magnitude)
+        noisy = noisy_magnitudes(magnitude, level, draws, seed=seed)
         level = level.reshape(-1, *[1] * (magnitude.dim() - 2)).expand(draws, *magnitude.shape[:-2])
-        noise = torch.randn(draws, *magnitude.shape, generator=generator).to(magnitude)
-        noisy = magnitude + level[..., None, None] * noise
         pull = magnitude - prior.denoise(noisy, level).mean(dim=0)
     if variant == "released":
         return (magnitude - (functional_map.detach() - RELEASED_SCALE * pull)).square().mean()

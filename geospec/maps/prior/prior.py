@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ...diffusion import EDM, denoise
 from ...errors import ArgumentError, one_of, problem
 from ...nn import DiffusionTransformer
+from ...ops.noisy_magnitudes import mask_sums, noisy_magnitudes
 from ...weights import load_weights, save_weights, shipped
 from .fitting import PriorTraining, fit_network, moments
 
@@ -188,12 +189,11 @@ class FunctionalMapPrior(nn.Module):
             return gaussian
         ladder = torch.logspace(math.log10(LOWEST), math.log10(HIGHEST), levels, dtype=x.dtype, device=x.device)
         step = math.log(HIGHEST / LOWEST) / (levels - 1)
-        generator = torch.Generator().manual_seed(seed)
         gain = torch.zeros_like(gaussian)
         wiener = self.gaussian
         for i, sigma in enumerate(ladder):
-            noise = torch.randn(draws, *x.shape[-2:], generator=generator).to(x)
-            noise = torch.cat([noise, -noise])[(...,) + (None,) * (x.dim() - 2) + (slice(None), slice(None))]
+            noise = noisy_magnitudes(x.new_zeros(x.shape[-2:]), 1.0, draws, seed=seed, first=i * draws)
+            noise = torch.cat([noise, -noise]).reshape(2 * draws, *[1] * (x.dim() - 2), *x.shape[-2:])
             noisy = x + sigma * noise
             error, expected = ((model._in_chunks(noisy, sigma) - x).square().sum(dim=(-2, -1)).mean(dim=0) for model in (self, wiener))
             ends = 0.5 if i in (0, levels - 1) else 1.0
@@ -281,17 +281,15 @@ class FunctionalMapPrior(nn.Module):
         return weights.clamp(min=0)
 
     def _distilled(self, x: Tensor, sigma: float, draws: int, estimator: str, seed: int) -> Tensor:
-        generator = torch.Generator().manual_seed(seed)
-        pull, total = torch.zeros_like(x), torch.zeros_like(x)
-        for _ in range(draws):
-            noisy = x + sigma * torch.randn(x.shape, generator=generator).to(x).abs()
-            gap = noisy - self.denoise(noisy, sigma)
-            if estimator == "one_sided":
-                pull += gap / noisy
-            else:
-                pull += gap
-                total += noisy
-        return pull / (2 * sigma**2) / (draws if estimator == "one_sided" else total)
+        residual, level, ratio = (torch.zeros_like(x, dtype=torch.float64) for _ in range(3))
+        each = max(1, CHUNK // max(1, x.shape[:-2].numel()))
+        for first in range(0, draws, each):
+            options = {"seed": seed, "first": first, "form": "half"}
+            noisy = noisy_magnitudes(x, sigma, min(each, draws - first), **options)
+            sums = mask_sums(x, self.denoise(noisy, sigma), sigma, **options)
+            residual, level, ratio = residual + sums.residual, level + sums.level, ratio + sums.ratio
+        found = ratio / draws if estimator == "one_sided" else residual / level
+        return (found / (2 * sigma**2)).to(x)
 
     def _in_chunks(self, x: Tensor, sigma: Tensor) -> Tensor:
         flat = x.reshape(-1, *x.shape[-2:])
