@@ -78,13 +78,13 @@ def ours_classic(source: geospec.Mesh, target: geospec.Mesh) -> Run:
     return run
 
 
-def ours_default(source: geospec.Mesh, target: geospec.Mesh) -> Run:
-    """``geospec.match`` with its defaults."""
+def ours_default(source: geospec.Mesh, target: geospec.Mesh, **options: str | None) -> Run:
+    """``geospec.match`` with its defaults, or with these options."""
     start = time.perf_counter()
-    match = geospec.match(source, target)
+    match = geospec.match(source, target, **options)
     seconds = {name: value for name, value in match.record["seconds"].items() if name != "total"}
     seconds["other"] = time.perf_counter() - start - sum(seconds.values())
-    return Run(seconds, match.target_to_source, match.record["numbers"])
+    return Run(seconds, match.target_to_source, {"mean_confidence": float(match.confidence.mean()), **match.record["numbers"]})
 
 
 METHODS = {"pyFM classic": pyfm_classic, "geospec classic": ours_classic, "geospec.match": ours_default}

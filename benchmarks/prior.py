@@ -1,7 +1,7 @@
 """Errors of matching on real pairs with ground truth, method by method, kept line by line so that a table can be taken up again.
 
-    python -m benchmarks.prior DATA --keep results.jsonl --methods pyfm,match   # measure what is missing, then print the table
-    python -m benchmarks.prior DATA --keep results.jsonl --methods pyfm,match --table   # print the table of what is there
+    python -m benchmarks.prior DATA --keep results.jsonl --methods pyfm,fast,best   # measure what is missing, then print the table
+    python -m benchmarks.prior DATA --keep results.jsonl --methods pyfm,fast,best --table   # print the table of what is there
 
 DATA holds the folders of :data:`COLLECTIONS`. A pair that a method gives up on is kept with the message and counted in the table.
 Needs the extra ``bench`` (pyFM is ``pyfmaps`` on PyPI).
@@ -15,6 +15,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,12 @@ COLLECTIONS = (
     Collection("cat and lion", "pairs/cat_lion", both_ways=True, isometric=False),
     Collection("camel", "pairs/camel_gallop", every=3),
 )
-METHODS: dict[str, Callable[..., Run]] = {"pyfm": pyfm_classic, "match": ours_default}
+METHODS: dict[str, Callable[..., Run]] = {
+    "pyfm": pyfm_classic,
+    "no-prior": partial(ours_default, prior=None),
+    "fast": partial(ours_default, quality="fast"),
+    "best": partial(ours_default, quality="best"),
+}
 POINTS = 500
 #: What stands in for the error where a method gave up: half the circumference of a round shape of unit area, x 100.
 GIVEN_UP = 100 * math.sqrt(math.pi) / 2
@@ -122,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="the folder that holds " + ", ".join(c.folder for c in COLLECTIONS))
     parser.add_argument("--keep", type=Path, required=True, help="file of results, one JSON object a line; made or added to")
-    parser.add_argument("--methods", default="pyfm,match", help="of " + ", ".join(METHODS))
+    parser.add_argument("--methods", default="pyfm,fast", help="of " + ", ".join(METHODS))
     parser.add_argument("--only", help="collections, by name, separated by commas")
     parser.add_argument("--every", type=int, help="take every n-th pair of every collection instead of the usual share")
     parser.add_argument("--table", action="store_true", help="measure nothing, print the table")

@@ -145,7 +145,7 @@ def test_limits_of_a_collection(tmp_path, names, floor, limits):
     index = torch.arange(2)
     paths = [tmp_path / f"{name}.off" for name in names]
     pair = geospec.datasets.ShapePair(" ".join(names), *paths, (index, index))
-    errors = {"pyFM": [torch.tensor([10.0, 20.0])] * 3, "match": [torch.full((2,), value) for value in (1.0, 2.0, 9.0)]}
+    errors = {"pyFM": [torch.tensor([10.0, 20.0])] * 3, "best": [torch.full((2,), value) for value in (1.0, 2.0, 9.0)]}
     row = real.collection_row("zoo", [pair] * 3, {**errors, "floor": [torch.full((2,), floor)] * 3})
     assert [(check.what, check.limit) for check in row.checks] == limits
     assert row.checks[0].value == pytest.approx(2 / 15 if "lion0" in names else 4 / 15)

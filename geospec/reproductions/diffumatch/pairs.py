@@ -21,10 +21,11 @@ from . import peer
 from .exhibits import Curves
 from .shapes import FAMILIES, Pair, bumpy_bodies
 
-#: Modes of the maps that are solved and optimised, and of those that ZoomOut ends with; size at which the floor starts.
-K, K_FINAL, K_FLOOR = 30, 100, 20
-#: Weights of the masks against descriptors whose coefficients have mean square one, found on pairs of family A.
-WEIGHTS = {"laplacian": 1.0, "resolvent": 10.0, "gaussian": 0.01, "distilled": 0.01}
+#: Modes of the maps that are solved and optimised, and of those that ZoomOut ends with.
+K, K_FINAL = 30, 100
+#: Weights of the masks against descriptors whose coefficients have mean square one: those of named masks found on pairs of family A, to
+#: whose errors the last two are indifferent; these have the weight that :func:`geospec.maps.optimise_map` takes.
+WEIGHTS = {"laplacian": 10.0, "resolvent": 1.0, "gaussian": 0.1, "distilled": 0.1}
 #: Unseen pairs of the ablation: families of the validation split.
 ABLATION_FAMILIES = ("quadruped", "humanoid", "limbs", "hand", "star", "blob")
 
@@ -87,9 +88,9 @@ class Prepared:
     def floor(self) -> Tensor:
         """``target_to_source`` by ZoomOut from the true map: what the modes and the refinement leave of a perfect start.
 
-        The true map of :data:`K_FLOOR` modes by least squares at the known points.
+        The true map of :data:`K` modes by least squares at the known points.
         """
-        source, target = (basis.modes[:, :K_FLOOR] for basis in self.bases)
+        source, target = (basis.modes[:, :K] for basis in self.bases)
         on_target, on_source = self.pair.truth
         return self.refined(torch.linalg.lstsq(target[on_target], source[on_source]).solution)
 
