@@ -1,5 +1,6 @@
 """Basis to basis: functional maps, their conversion to point maps, refinement and evaluation."""
 
+from .alignment import Alignments, rigid_alignments
 from .commuting import multiplication_operators, orientation_operators
 from .confidence import map_probability, map_warnings, point_features, round_trip_confidence, vertex_confidence
 from .conversion import functional_to_point, point_to_functional
@@ -25,6 +26,7 @@ from .refinement import RefinedMap, RefinedPair, bijective_zoomout, farthest_poi
 
 __all__ = [
     "FEWEST_MODES",
+    "Alignments",
     "FunctionalMapPrior",
     "MapHypothesis",
     "MapSide",
@@ -59,6 +61,7 @@ __all__ = [
     "point_to_functional",
     "properness_loss",
     "resolvent_mask",
+    "rigid_alignments",
     "round_trip_confidence",
     "solve_functional_map",
     "vertex_confidence",

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -29,8 +29,8 @@ K_FIRST = 40
 #: Points of each shape that carry the refinement; all points take part in its last step. Measured on real pairs, more
 #: points leave the error as it is and take longer.
 N_SAMPLES = 2000
-STAGES = ("Laplacians", "eigenbases", "descriptors", "first map", "features", "refinement", "evaluation")
-QUALITIES = ("fast", "best")
+FAST = ("Laplacians", "eigenbases", "descriptors", "first map", "refinement", "evaluation")
+STAGES = {"fast": FAST, "best": (*FAST[:4], "features", *FAST[4:])}
 #: Modes of the map that the prior judges, and fewest.
 K_PRIOR, FEWEST_PRIOR = 30, 15
 
@@ -73,7 +73,7 @@ def match(
     prior : what true functional maps look like: the name of one that ships, a :class:`geospec.FunctionalMapPrior`, or ``None``. It takes
         part in the choice of the first map and tells of the result how plausible it is.
     quality : ``"fast"``, hypotheses and ZoomOut; ``"best"`` also optimises a network's features on this pair under the prior
-        (:func:`geospec.maps.optimise_map`), which takes a minute or so, and keeps what scores better.
+        (:func:`geospec.maps.optimise_map`), half a minute of one core, and keeps the map that the prior finds more likely.
     step : modes added at each step of ZoomOut, or ``"auto"``, see :func:`geospec.maps.zoomout`.
     seed : of the draws of noise and the network's weights.
     cache : keep the eigenbases of ``"laplace"`` on disk, see :meth:`geospec.LaplaceBasis.fit`.
@@ -93,14 +93,14 @@ def match(
     for each cloud of 2,000 points or more.
     Source: Ovsjanikov et al. 2012; Melzi et al. 2019; Ren et al. 2018 and 2020.
     """
-    one_of("quality", quality, QUALITIES)
+    one_of("quality", quality, tuple(STAGES))
     judge = _prior(prior, quality)
     spectra = spectra_of(basis, laplacian, cache)
     k = _check(source, target, k, spectra, descriptors)
     used = [InUse.of(spectra.seen(shape.to("cpu"))) for shape in (source, target)]
     pairs = None if landmarks is None else _in_use_landmarks(landmarks, source, target, used)
     place = source.points.device if device is None else torch.device(device)
-    watch = _Watch(progress)
+    watch = _Watch(STAGES[quality], progress)
 
     with watch("Laplacians"):
         operators = [spectra.operator(part.shape) for part in used]
@@ -119,21 +119,27 @@ def match(
         functions = _functions(unit, used, descriptors, pairs)
     with watch("first map"):
         first = _first_map(unit, used, functions, pairs, judge)
-    with watch("features"):
-        if quality == "best":
-            assert judge is not None
+    starts = [first.functional_map]
+    if judge is not None and quality == "best":
+        with watch("features"):
             sides = [maps.MapSide.of(*parts) for parts in zip((part.shape for part in used), bases, operators, strict=True)]
-            first = _optimised(first, sides, judge, seed, progress)
+            learned = _features_map(first.functional_map, sides, judge, seed, progress)
+            starts.append(learned.functional_map.to(first.functional_map))
+            first.evidence["feature_steps"] = learned.steps_done
     with watch("refinement"):
         samples = N_SAMPLES if min(basis.n for basis in unit) > N_SAMPLES else None
-        refined = maps.bijective_zoomout(first.functional_map, unit[0], unit[1], k_final=k, step=step, subsample=samples)
+        ends = [maps.bijective_zoomout(start, unit[0], unit[1], k_final=k, step=step, subsample=samples) for start in starts]
+        refined = ends[0]
+        if judge is not None and len(ends) > 1:
+            likelihoods = [float(judge.log_likelihood(_low(end.functional_map, judge))) for end in ends]
+            refined = ends[likelihoods.index(max(likelihoods))]
+            first.evidence["features_kept"] = refined is not ends[0]
     with watch("evaluation"):
         to_source, to_target = refined.target_to_source.cpu(), refined.source_to_target.cpu()
         functional_map = maps.point_to_functional(to_source, *bases)
         numbers = _numbers(to_source, used, operators[1], bases, unit, functional_map)
         if judge is not None and k >= FEWEST_PRIOR:
-            low = functional_map[:K_PRIOR, :K_PRIOR] * area_ratio(*bases).sqrt()
-            numbers["plausibility"] = float(judge.plausibility(low.float()))
+            numbers["plausibility"] = float(judge.plausibility(_low(functional_map * area_ratio(*bases).sqrt(), judge)))
         evidence = {name: first.evidence[name] for name in ("score", "next_score") if name in first.evidence}
         confidence = maps.vertex_confidence(
             to_source,
@@ -144,7 +150,7 @@ def match(
             bases[1],
             numbers=numbers | evidence,
             descriptors=(functions[0].cpu(), functions[1].cpu()),
-            rival=None if first.rival is None else maps.functional_to_point(first.rival, *unit).cpu(),
+            rival=None if first.rival is None else maps.functional_to_point(first.rival, unit[0], unit[1]).cpu(),
         )
         numbers["mean_confidence"] = float(confidence.mean())
         warnings = maps.map_warnings(numbers | evidence)
@@ -186,21 +192,21 @@ class _FirstMap:
 class _Watch:
     """Times the stages and tells the caller about each."""
 
-    def __init__(self, progress: Progress | None) -> None:
-        self.progress = progress
+    def __init__(self, stages: tuple[str, ...], progress: Progress | None) -> None:
+        self.stages, self.progress = stages, progress
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
         if self.progress is not None:
-            self.progress(stage, len(self.seconds), len(STAGES))
+            self.progress(stage, len(self.seconds), len(self.stages))
         start = time.perf_counter()
         yield
         self.seconds[stage] = round(time.perf_counter() - start, 4)
 
     def finish(self) -> dict[str, float]:
         if self.progress is not None:
-            self.progress("done", len(STAGES), len(STAGES))
+            self.progress("done", len(self.stages), len(self.stages))
         return {**self.seconds, "total": round(sum(self.seconds.values()), 4)}
 
 
@@ -294,15 +300,19 @@ def _first_map(
     return _FirstMap(best.functional_map, None if rival is None else rival.functional_map, evidence)
 
 
-def _optimised(
-    first: _FirstMap, sides: list[maps.MapSide], prior: maps.FunctionalMapPrior, seed: int, progress: Progress | None
-) -> _FirstMap:
-    """The map of features that are learned on this pair, from the first map on."""
+def _features_map(
+    start: Tensor, sides: list[maps.MapSide], prior: maps.FunctionalMapPrior, seed: int, progress: Progress | None
+) -> maps.OptimisedMap:
+    """The map of features that are learned on this pair, from a first map on."""
     source, target = sides
-    k = min(K_PRIOR, *first.functional_map.shape)
-    found = maps.optimise_map(source, target, prior, k=k, start=first.functional_map[:k, :k], seed=seed, progress=progress)
-    evidence = {**first.evidence, "feature_steps": found.steps_done}
-    return replace(first, functional_map=found.functional_map.to(first.functional_map), evidence=evidence)
+    k = min(K_PRIOR, prior.k, *start.shape)
+    return maps.optimise_map(source, target, prior, k=k, start=start[:k, :k], seed=seed, progress=progress)
+
+
+def _low(functional_map: Tensor, prior: maps.FunctionalMapPrior) -> Tensor:
+    """What the prior judges of a map between shapes of equal area: its leading block, in float32 on the CPU."""
+    k = min(K_PRIOR, prior.k)
+    return functional_map[:k, :k].float().cpu()
 
 
 def _numbers(

@@ -59,11 +59,12 @@ def test_the_verb_is_one_call_of_the_library(run, shapes, tmp_path, monkeypatch)
     (tmp_path / "pairs.txt").write_text("# source, target\n\n3, 5  # one pair\n17 21\n")
     done = run(
         *("match", shapes / "a.off", shapes / "b.ply", "-k", 25, "--laplacian", "cotangent", "--cache"),
-        *("--landmarks", tmp_path / "pairs.txt", "-q"),
+        *("--landmarks", tmp_path / "pairs.txt", "--prior", "none", "--seed", 7, "-q"),
     )
     assert (done.code, done.out, done.err) == (0, "", "")
     assert asked.pop("landmarks").tolist() == [[3, 5], [17, 21]]
     assert callable(asked.pop("progress"))
+    assert (asked.pop("prior"), asked.pop("quality"), asked.pop("seed")) == (None, "fast", 7)
     assert asked == {"basis": "laplace", "k": 25, "laplacian": "cotangent", "cache": True, "device": torch.device("cpu")}
     assert (tmp_path / "geospec").is_dir()
 
@@ -175,3 +176,18 @@ def test_progress_draws_a_bar_on_a_terminal(monkeypatch, capsys):
     assert written.out == ""
     assert "zoomout" in written.err
     assert "1/2" in written.err
+
+
+def test_a_prior_from_a_file(run, shapes, tmp_path):
+    from geospec.maps import FunctionalMapPrior
+
+    maps = torch.randn(100, 20, 20, generator=torch.Generator().manual_seed(0)) / 20**0.5
+    FunctionalMapPrior.fit(maps).save(tmp_path / "own.safetensors")
+    done = run("match", shapes / "a.off", shapes / "b.ply", "-k", 25, "--prior", tmp_path / "own.safetensors", "--json")
+    assert done.code == 0, done.err
+    assert "FunctionalMapPrior(k=20, gaussian)" in json.loads(done.out)["record"]["options"]["prior"]
+    assert "of true maps" in done.err
+    assert "no shipped weights 'cats'" in run("match", shapes / "a.off", shapes / "b.ply", "--prior", "cats").error
+    (tmp_path / "junk.safetensors").write_bytes(b"nothing of ours")
+    assert "junk.safetensors" in run("match", shapes / "a.off", shapes / "b.ply", "--prior", tmp_path / "junk.safetensors").error
+    assert "quality: wanted" in run("match", shapes / "a.off", shapes / "b.ply", "--quality", "slow").error

@@ -73,7 +73,7 @@ def test_same_shape_gives_the_identity(pair):
     match = geospec.match(mesh, mesh, k=40)
     assert (match.target_to_source == torch.arange(mesh.n_points)).double().mean() > 0.99
     torch.testing.assert_close(match.functional_map, torch.eye(40, dtype=torch.float64), rtol=0, atol=0.05)
-    assert match.confidence.mean() > 0.99
+    assert match.confidence.mean() > 0.9
 
 
 def test_few_modes(pair):
