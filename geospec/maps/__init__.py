@@ -2,8 +2,9 @@
 
 from .alignment import Alignments, rigid_alignments
 from .commuting import multiplication_operators, orientation_operators
-from .confidence import map_probability, map_warnings, point_features, round_trip_confidence, vertex_confidence
+from .confidence import map_features, map_warnings, point_features, round_trip_confidence, vertex_confidence
 from .conversion import functional_to_point, point_to_functional
+from .elastic import ElasticPair, elastic_refinement
 from .functional_map import laplacian_mask, resolvent_mask, solve_functional_map
 from .initial import N_MODES as FEWEST_MODES
 from .initial import MapHypothesis, map_hypotheses
@@ -27,6 +28,7 @@ from .refinement import RefinedMap, RefinedPair, bijective_zoomout, farthest_poi
 __all__ = [
     "FEWEST_MODES",
     "Alignments",
+    "ElasticPair",
     "FunctionalMapPrior",
     "MapHypothesis",
     "MapSide",
@@ -42,6 +44,7 @@ __all__ = [
     "coverage",
     "dirichlet_energy",
     "distillation_loss",
+    "elastic_refinement",
     "error_curve",
     "farthest_points",
     "functional_to_point",
@@ -49,8 +52,8 @@ __all__ = [
     "icp",
     "landmark_residual",
     "laplacian_mask",
+    "map_features",
     "map_hypotheses",
-    "map_probability",
     "map_warnings",
     "multiplication_operators",
     "optimise_map",

@@ -1,15 +1,14 @@
 """How far to trust a map, as a whole and at each point, without the truth.
 
-A point of a map can be wrong in two ways: the whole map is (mirrored, another animal), or this place of a right map is. So the
-confidence is a product: the probability that the map is right, from numbers of the whole map, times that of the point in
-a right map, from what is seen around it. Both are logistic functions of a few features, each of which can only lower or only
-raise the confidence.
+The confidence of a point is the probability that its image is right, a logistic function of what is seen around the point and
+of the map as a whole. Each feature is there to lower it, so each has a weight of one sign. Where a second map fits about as well,
+the probability that the first is the right one comes in, at the points where the two disagree.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import exp, log
+from math import log
 
 import torch
 from torch import Tensor
@@ -24,14 +23,25 @@ from .conversion import area_ratio, checked_point_map, point_to_functional
 HALF = 0.05
 #: A point is right when its image lies within this much, geodesic over the square root of the area, of the true one.
 RIGHT = 0.05
-#: Weights of the features of a point, see :func:`point_features`, and the constant.
-POINT_WEIGHTS = {"round_trip": -1.2, "tear": -0.8, "mismatch": -0.3, "residual": -0.6}
-POINT_CONSTANT = 3.5
-#: Weights of the numbers of a map, see :func:`map_probability`, and the constant.
-MAP_WEIGHTS = {"orthogonality": -4.0, "commutativity": -6.0, "stretch": -0.8, "uncovered": -3.0, "mirrored": -6.0}
-MAP_CONSTANT = 6.5
-#: Modes that the numbers of a map are taken from.
-N_MODES = 30
+#: Features of a point, see :func:`point_features`: by how much each lowers the logit, and what it is where maps are right.
+#: All numbers here come from ``python -m benchmarks.confidence``: maps right and wrong between generated shapes.
+POINTS = {
+    "round_trip": (1.2, 0.3),
+    "tear": (0.8, 0.3),
+    "mismatch": (0.3, 0.3),
+    "residual": (0.6, 0.3),
+}
+#: The same for numbers of the map as a whole, see :func:`map_features`.
+NUMBERS = {
+    "orthogonality": (4.0, 0.3),
+    "commutativity": (6.0, 0.1),
+    "stretch": (0.8, 1.0),
+    "uncovered": (3.0, 0.3),
+    "mirrored": (6.0, 0.15),
+}
+CONSTANT = 3.0
+#: How much the ratio of two hypotheses' scores tells which is right.
+EXPONENT = 8.0
 #: Neighbours of a point of a cloud.
 NEIGHBOURS = 8
 
@@ -54,7 +64,7 @@ def vertex_confidence(
     source_basis: SampledBasis,
     target_basis: SampledBasis,
     *,
-    numbers: Mapping[str, float],
+    numbers: Mapping[str, float | None],
     descriptors: tuple[Tensor, Tensor] | None = None,
     rival: Tensor | None = None,
 ) -> Tensor:
@@ -64,7 +74,7 @@ def vertex_confidence(
     ----------
     target_to_source, source_to_target : both maps, ``(n_t,)`` and ``(n_s,)`` int64.
     source, target, source_basis, target_basis : shapes in any units, bases on their points, with eigenvalues.
-    numbers : of the map as a whole, see :func:`map_probability`, which adds what is not there.
+    numbers : of the map as a whole, see :func:`map_features`; what is not there neither raises nor lowers the confidence.
     descriptors : functions that should correspond, ``((n_s, q), (n_t, q))``.
     rival : the ``target_to_source`` of the best hypothesis that lost, if there is one; ``numbers`` then has ``score`` and
         ``next_score``. Where both maps agree, a doubt about which is right does no harm.
@@ -76,15 +86,13 @@ def vertex_confidence(
     Cost: ``O(n k^2)``; 0.1 s at 5,000 points and 100 modes.
     """
     features = point_features(target_to_source, source_to_target, source, target, source_basis, target_basis, descriptors)
-    right_here = torch.sigmoid(POINT_CONSTANT + sum(weight * features[name] for name, weight in POINT_WEIGHTS.items() if name in features))
-    sure = map_probability(numbers)
+    right = probability(features, map_features(numbers))
     if rival is None:
-        return sure * right_here
+        return right
     rival = checked_point_map("rival", rival, target.n_points, source.n_points)
     apart = (source.points[rival] - source.points[target_to_source]).norm(dim=1) / source.measure.sum().sqrt()
     choice = winner_probability(numbers)
-    agree = torch.exp2(-apart / (2 * RIGHT))
-    return sure * right_here * (choice + (1 - choice) * agree)
+    return right * (choice + (1 - choice) * torch.exp2(-apart / (2 * RIGHT)))
 
 
 def point_features(
@@ -116,27 +124,42 @@ def point_features(
     return features
 
 
-def map_probability(numbers: Mapping[str, float]) -> float:
-    """Probability that the map as a whole is right: not mirrored, not between shapes that do not match, not torn.
+def map_features(numbers: Mapping[str, float | None]) -> dict[str, float]:
+    """What is seen of the map as a whole, from those of its ``numbers`` that are there; 0 where nothing is wrong.
 
-    ``numbers`` may have ``orthogonality_residual``, ``commutativity_residual``, ``dirichlet_energy``, ``coverage``,
-    ``orientation_agreement`` (see :mod:`geospec.maps`) and ``plausibility`` (see :meth:`geospec.FunctionalMapPrior.plausibility`);
-    what is missing neither raises nor lowers it.
+    ``orthogonality``, ``commutativity``, ``stretch``, ``uncovered`` and ``mirrored`` come from ``orthogonality_residual``,
+    ``commutativity_residual``, ``dirichlet_energy``, ``coverage`` and ``orientation_agreement`` of :mod:`geospec.maps`.
     """
-    return 1 / (1 + exp(-(MAP_CONSTANT + sum(MAP_WEIGHTS[name] * value for name, value in _map_features(numbers).items()))))
+    stretch, coverage, agreement = (numbers.get(name) for name in ("dirichlet_energy", "coverage", "orientation_agreement"))
+    made = {
+        "orthogonality": numbers.get("orthogonality_residual"),
+        "commutativity": numbers.get("commutativity_residual"),
+        "stretch": None if stretch is None else log(max(stretch, 1.0)),
+        "uncovered": None if coverage is None else 1 - coverage,
+        "mirrored": None if agreement is None else 1 - agreement,
+    }
+    return {name: float(value) for name, value in made.items() if value is not None}
 
 
-def winner_probability(numbers: Mapping[str, float]) -> float:
+def probability(of_points: Mapping[str, Tensor], of_map: Mapping[str, float]) -> Tensor:
+    """The logistic function of the features of points ``(n,)`` and of their map; one that is missing counts as that of right maps."""
+    logit = CONSTANT - sum(weight * (of_map[name] - usual) for name, (weight, usual) in NUMBERS.items() if name in of_map)
+    lowered = [weight * (of_points[name] - usual) for name, (weight, usual) in POINTS.items() if name in of_points]
+    return torch.sigmoid(logit - torch.stack(lowered).sum(dim=0))
+
+
+def winner_probability(numbers: Mapping[str, float | None]) -> float:
     """Probability that the first hypothesis and not the next is right, from ``score`` and ``next_score``: 1/2 where they are equal."""
     if numbers.get("next_score") is None:
         return 1.0
-    return 1 / (1 + (numbers["score"] / numbers["next_score"]) ** 8)
+    return 1 / (1 + (numbers["score"] / numbers["next_score"]) ** EXPONENT)
 
 
-def map_warnings(numbers: Mapping[str, float]) -> list[str]:
+def map_warnings(numbers: Mapping[str, float | None]) -> list[str]:
     """What a user should know before trusting the map: short sentences, none for a good map.
 
-    ``numbers`` as for :func:`map_probability`, and ``score``, ``next_score`` of the hypotheses, ``mean_confidence``.
+    ``numbers`` as for :func:`map_features`, and ``plausibility`` (:meth:`geospec.FunctionalMapPrior.plausibility`), ``score`` and
+    ``next_score`` of the hypotheses, ``mean_confidence``.
     """
     found = []
     orientation = numbers.get("orientation_agreement")
@@ -153,17 +176,6 @@ def map_warnings(numbers: Mapping[str, float]) -> list[str]:
     if numbers.get("mean_confidence") is not None and numbers["mean_confidence"] < 0.3:
         found.append(f"doubtful: mean confidence {numbers['mean_confidence']:.2f}, the shapes may not correspond")
     return found
-
-
-def _map_features(numbers: Mapping[str, float]) -> dict[str, float]:
-    made = {
-        "orthogonality": numbers.get("orthogonality_residual"),
-        "commutativity": numbers.get("commutativity_residual"),
-        "stretch": None if numbers.get("dirichlet_energy") is None else max(log(max(numbers["dirichlet_energy"], 1e-30)), 0.0),
-        "uncovered": None if numbers.get("coverage") is None else 1 - numbers["coverage"],
-        "mirrored": None if numbers.get("orientation_agreement") is None else 1 - numbers["orientation_agreement"],
-    }
-    return {name: float(value) for name, value in made.items() if value is not None}
 
 
 def _round_trip(target_to_source: Tensor, source_to_target: Tensor, target: Mesh | PointCloud) -> Tensor:

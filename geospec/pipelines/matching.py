@@ -134,13 +134,16 @@ def match(
             likelihoods = [float(judge.log_likelihood(_low(end.functional_map, judge))) for end in ends]
             refined = ends[likelihoods.index(max(likelihoods))]
             first.evidence["features_kept"] = refined is not ends[0]
-    with watch("evaluation"):
         to_source, to_target = refined.target_to_source.cpu(), refined.source_to_target.cpu()
+        if all(part.shape.points.shape[1] == 3 for part in used):
+            bent = maps.elastic_refinement(to_source, to_target, used[0].shape, used[1].shape, operators[0], operators[1])
+            to_source, to_target = bent.target_to_source, bent.source_to_target
+    with watch("evaluation"):
         functional_map = maps.point_to_functional(to_source, *bases)
         numbers = _numbers(to_source, used, operators[1], bases, unit, functional_map)
         if judge is not None and k >= FEWEST_PRIOR:
             numbers["plausibility"] = float(judge.plausibility(_low(functional_map * area_ratio(*bases).sqrt(), judge)))
-        evidence = {name: first.evidence[name] for name in ("score", "next_score") if name in first.evidence}
+        evidence: dict[str, Any] = {name: first.evidence[name] for name in ("score", "next_score") if name in first.evidence}
         confidence = maps.vertex_confidence(
             to_source,
             to_target,

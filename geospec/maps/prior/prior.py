@@ -138,8 +138,11 @@ class FunctionalMapPrior(nn.Module):
     @property
     def gaussian(self) -> FunctionalMapPrior:
         """The prior of the same means and variances without the network."""
+        return self._sibling(self.deviation)
+
+    def _sibling(self, deviation: Tensor) -> FunctionalMapPrior:
         sibling = FunctionalMapPrior(self.k).to(self.mean)
-        sibling.mean, sibling.deviation = self.mean, self.deviation
+        sibling.mean, sibling.deviation = self.mean, deviation
         return sibling.eval()
 
     # What it says.
@@ -175,7 +178,8 @@ class FunctionalMapPrior(nn.Module):
     def log_likelihood(self, functional_map: Tensor, *, draws: int = 2, levels: int = LEVELS, seed: int = 0) -> Tensor:
         """Log-density of ``|C|`` in nats, ``(...,)``, up to a resolution of 0.03 in the entries.
 
-        That of the Gaussian prior, plus what the network denoises better or worse than the Wiener filter:
+        That of the Gaussian prior (entries that vary by less count as varying by 0.03), plus what the network denoises better
+        or worse than the Wiener filter:
         ``log p(x) = log p_G(x) + integral over ln(1 / sigma) of (e_G - e) / sigma^2``, ``e`` the squared error at ``x`` averaged over
         noise (Kong, Brekelmans and Ver Steeg 2023, "Information-theoretic diffusion"). The same noise serves both, with both signs, so the
         difference is well determined by few draws. Noise depends on ``seed`` alone.
@@ -183,14 +187,14 @@ class FunctionalMapPrior(nn.Module):
         ``2 draws levels`` denoisings a map; none for the Gaussian prior, which is exact.
         """
         x = self._checked("functional_map", functional_map).abs()
-        mean, deviation = self._moments(x)
+        wiener = self._sibling(self.deviation.clamp(min=LOWEST))
+        mean, deviation = wiener._moments(x)
         gaussian = -0.5 * ((x - mean) / deviation).square().sum(dim=(-2, -1)) - (deviation * math.sqrt(2 * math.pi)).log().sum()
         if self.network is None:
             return gaussian
         ladder = torch.logspace(math.log10(LOWEST), math.log10(HIGHEST), levels, dtype=x.dtype, device=x.device)
         step = math.log(HIGHEST / LOWEST) / (levels - 1)
         gain = torch.zeros_like(gaussian)
-        wiener = self.gaussian
         for i, sigma in enumerate(ladder):
             noise = noisy_magnitudes(x.new_zeros(x.shape[-2:]), 1.0, draws, seed=seed, first=i * draws)
             noise = torch.cat([noise, -noise]).reshape(2 * draws, *[1] * (x.dim() - 2), *x.shape[-2:])
