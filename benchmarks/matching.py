@@ -11,11 +11,9 @@ Needs the extra ``bench`` (pyFM is ``pyfmaps`` on PyPI).
 from __future__ import annotations
 
 import argparse
-import io
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,19 +24,20 @@ import geospec
 from geospec import maps
 from geospec.datasets import ShapePair, load_pairs
 from geospec.descriptors import paired_signatures
+from geospec.reproductions.diffumatch.peer import K_FIT, N_DESCRIPTORS, K, wks_zoomout
 
 from .machine import describe
 
-K, K_FIT, N_DESCRIPTORS = 100, 20, 100
 SHIPPED = Path(__file__).resolve().parents[1] / "data"
 
 
 @dataclass
 class Run:
-    """Seconds a stage, and the point map that came out."""
+    """Seconds a stage, the point map that came out, and what the method itself says of it."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     target_to_source: torch.Tensor | None = None
+    numbers: dict[str, float] = field(default_factory=dict)
 
     def stage(self, name: str, work: Callable[[], object]) -> object:
         start = time.perf_counter()
@@ -53,18 +52,8 @@ class Run:
 
 def pyfm_classic(source: geospec.Mesh, target: geospec.Mesh) -> Run:
     """pyFM as its documentation uses it: spectra, WKS, fit, ZoomOut with one mode a step."""
-    from pyFM.functional import FunctionalMapping
-    from pyFM.mesh import TriMesh
-
     run = Run()
-    with redirect_stdout(io.StringIO()):
-        meshes = [TriMesh(s.vertices.numpy(), s.faces.numpy(), area_normalize=True, center=True) for s in (source, target)]
-        run.stage("eigenbases", lambda: [mesh.process(k=K) for mesh in meshes])
-        model = FunctionalMapping(*meshes)
-        run.stage("descriptors", lambda: model.preprocess(n_descr=N_DESCRIPTORS, descr_type="WKS", k_process=K, k_descr=K))
-        run.stage("first map", lambda: model.fit(K=(K_FIT, K_FIT)))
-        run.stage("ZoomOut", lambda: model.zoomout_refine(nit=K - K_FIT, step=1))
-        run.target_to_source = torch.from_numpy(np.asarray(run.stage("point map", model.get_p2p)).astype(np.int64))
+    run.target_to_source = wks_zoomout(source, target, run.stage)
     return run
 
 
@@ -89,13 +78,13 @@ def ours_classic(source: geospec.Mesh, target: geospec.Mesh) -> Run:
     return run
 
 
-def ours_default(source: geospec.Mesh, target: geospec.Mesh) -> Run:
-    """``geospec.match`` with its defaults."""
+def ours_default(source: geospec.Mesh, target: geospec.Mesh, **options: str | None) -> Run:
+    """``geospec.match`` with its defaults, or with these options."""
     start = time.perf_counter()
-    match = geospec.match(source, target)
+    match = geospec.match(source, target, **options)
     seconds = {name: value for name, value in match.record["seconds"].items() if name != "total"}
     seconds["other"] = time.perf_counter() - start - sum(seconds.values())
-    return Run(seconds, match.target_to_source)
+    return Run(seconds, match.target_to_source, {"mean_confidence": float(match.confidence.mean()), **match.record["numbers"]})
 
 
 METHODS = {"pyFM classic": pyfm_classic, "geospec classic": ours_classic, "geospec.match": ours_default}

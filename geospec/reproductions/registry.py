@@ -75,7 +75,7 @@ class Reproduction:
 class _Reproductions(Mapping[str, Reproduction]):
     """Name to reproduction; each is imported when it is asked for."""
 
-    modules: ClassVar[dict[str, str]] = {"learned-eigenbasis": ".learned_eigenbasis"}
+    modules: ClassVar[dict[str, str]] = {"learned-eigenbasis": ".learned_eigenbasis", "diffumatch": ".diffumatch"}
 
     def __getitem__(self, name: str) -> Reproduction:
         one_of("name", name, tuple(self.modules))

@@ -13,17 +13,16 @@ from ...viz.camera import View
 from ...viz.picture import Picture
 from ...viz.render import positions, render
 from ...viz.sheets import Panel, compose
-from ..record import Check, Row, number
+from ..drawing import COLORS, GRID, INK, SOFT, WIDTH, check_list, stacked
+from ..record import Row
 from .meshes import Exhibit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-INK, SOFT, GRID, GOOD, BAD = "#1c1f26", "#6e737d", "#dddddd", "#2f76b2", "#c8442b"
-COLORS, PALE = ("#0b62a4", "#d1495b", "#3f8f5f", "#8d6cab", "#edae49", "#2e4057", "#15c3d6", "#8c3410"), "#b9bec8"
+PALE = "#b9bec8"
 #: Modes that are drawn of the first mesh.
 SHOWN = (1, 4, 9, 19)
-WIDTH = 1200
 
 
 def draw(rows: Sequence[Row]) -> Image:
@@ -33,20 +32,8 @@ def draw(rows: Sequence[Row]) -> Image:
     parts = []
     if exhibits:
         parts += [_modes(exhibits[0]), _curves(exhibits).image()]
-    parts.append(_checks(rows).image())
-    return _stacked(parts)
-
-
-def _stacked(parts: list[Image]) -> Image:
-    from PIL import Image
-
-    scaled = [part.resize((2 * WIDTH, round(part.height * 2 * WIDTH / part.width))) if part.width != 2 * WIDTH else part for part in parts]
-    sheet = Image.new("RGB", (2 * WIDTH, sum(part.height for part in scaled)), "white")
-    top = 0
-    for part in scaled:
-        sheet.paste(part, (0, top))
-        top += part.height
-    return sheet
+    parts.append(check_list(rows).image())
+    return stacked(parts)
 
 
 def _modes(shown: Exhibit) -> Image:
@@ -106,29 +93,4 @@ def _curves(exhibits: list[Exhibit]) -> Picture:
         y = top + 10 + 20 * i
         picture.line(right + 134, y, right + 158, y, color, 3)
         picture.text(right + 164, y, exhibit.name, INK, size=12)
-    return picture
-
-
-def _checks(rows: Sequence[Row]) -> Picture:
-    """A line for each check, in two columns: what was found against what is asked. Rows that ask nothing are in the table alone."""
-    lines: list[tuple[Row, Check | None]] = [
-        (row, check) for row in rows if row.verdict in ("pass", "FAIL") for check in (row.checks or (None,))
-    ]
-    step, half = 18, -(-len(lines) // 2)
-    picture = Picture(WIDTH, 56 + step * half + 16)
-    picture.text(20, 18, "Every check: the found number, and the limit it is held against", INK, size=16)
-    for i, (row, check) in enumerate(lines):
-        x, y = 20 + WIDTH // 2 * (i // half), 50 + step * (i % half)
-        if i % half == 0 or lines[i - 1][0] is not row:
-            picture.line(x, y - step / 2, x + WIDTH / 2 - 40, y - step / 2, GRID)
-            picture.text(x, y, row.run, INK, size=12)
-        if check is None:
-            picture.text(x + 130, y, row.problem[:60], BAD, size=12)
-            continue
-        color = GOOD if check.passed else BAD
-        picture.text(x + 130, y, check.what, INK, size=12)
-        picture.text(x + 420, y, number(check.value), color, "end", size=12)
-        picture.text(x + 435, y, check.wanted.removeprefix(check.what).strip(), SOFT, size=12)
-        picture.dot(x + 505, y, 4, color)
-        picture.text(x + 515, y, "" if check.passed else "short", color, size=12)
     return picture
