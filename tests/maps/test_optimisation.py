@@ -158,8 +158,10 @@ def test_a_rough_map_gets_better(sides, pair, prior, features):
 
 
 def test_seeds(sides, prior):
+    one = optimise_map(*sides, prior, k=K, steps=3, seed=1)
+    torch.manual_seed(99)  # of no account
     before = torch.random.get_rng_state()
-    one, again, other = (optimise_map(*sides, prior, k=K, steps=3, seed=seed) for seed in (1, 1, 2))
+    again, other = (optimise_map(*sides, prior, k=K, steps=3, seed=seed) for seed in (1, 2))
     assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.equal(one.functional_map, again.functional_map)
     assert one.history == again.history
