@@ -107,14 +107,30 @@ def map_entries() -> list[Entry]:
     return entries()
 
 
+def noise_entries() -> list[Entry]:
+    """Draws of noisy magnitudes, and the sums of a distilled mask."""
+    from .noisy_magnitudes import entries
+
+    return entries()
+
+
+def zoomout_entries() -> list[Entry]:
+    """ZoomOut of one map and of many at once."""
+    from .zoomout import entries
+
+    return entries()
+
+
 TABLES: dict[str, Callable[[], list[Entry]]] = {
     "cotangent": cotangent_entries,
     "learned": learned_entries,
     "map_solve": map_entries,
+    "noise": noise_entries,
     "robust": robust_entries,
     "neighbours": neighbour_entries,
     "sparse": sparse_entries,
     "spectral_nearest": nearest_entries,
+    "zoomout": zoomout_entries,
 }
 
 

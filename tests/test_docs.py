@@ -22,10 +22,9 @@ PAGES += [
         "neighbours",
         "training",
         "learned-eigenbasis",
+        "prior",
     )
 ]
-
-PAGES += ["docs/concepts/learned-eigenbasis.md"]
 
 
 @pytest.fixture(scope="module")

@@ -43,31 +43,37 @@ struct Simd {
   }
   GEOSPEC_INLINE T sum(V v) { return sum_of<kWidth>(reinterpret_cast<const T*>(&v)); }
 
-  // acc[r] = init[r] - <row r, query of the lane>.
+  // acc[r] = init[r] - <row r, query of the lane>, for rows of d coordinates that begin `stride` apart.
   template <int R>
-  GEOSPEC_INLINE void tile(const T* rows, int64_t d, const T* block, const T* init, V (&acc)[R][2]) {
+  GEOSPEC_INLINE void tile(const T* rows, int64_t stride, int64_t d, const T* block, const T* init, V (&acc)[R][2]) {
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) acc[r][0] = acc[r][1] = all(init[r]);
     for (int64_t k = 0; k < d; ++k) {
       const V q0 = load(block + k * kLanes), q1 = load(block + k * kLanes + kWidth);
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
-        const V x = all(rows[r * d + k]);
+        const V x = all(rows[r * stride + k]);
         acc[r][0] -= q0 * x;
         acc[r][1] -= q1 * x;
       }
     }
   }
 
+  // The lowest of each lane of a tile of values.
+  template <int R>
+  GEOSPEC_INLINE void lowest(const V (&acc)[R][2], V (&low)[2]) {
+    low[0] = acc[0][0], low[1] = acc[0][1];
+#pragma GCC unroll 16
+    for (int r = 1; r < R; ++r) low[0] = min(low[0], acc[r][0]), low[1] = min(low[1], acc[r][1]);
+  }
+
   // Writes each (row, lane) of a tile of values that is at most threshold[lane], which falls to the lowest + slack.
   template <int R>
-  GEOSPEC_INLINE int64_t extract(const V (&acc)[R][2], int64_t first, T* threshold, const T* slack, Hit<T>* hits) {
-    V low0 = acc[0][0], low1 = acc[0][1];
-#pragma GCC unroll 16
-    for (int r = 1; r < R; ++r) low0 = min(low0, acc[r][0]), low1 = min(low1, acc[r][1]);
+  GEOSPEC_INLINE int64_t extract(const V (&acc)[R][2], const V (&low)[2], int64_t first, T* threshold, const T* slack,
+                                 Hit<T>* hits) {
     V t0 = load(threshold), t1 = load(threshold + kWidth);
-    if (!(below<T>(low0, t0) | below<T>(low1, t1))) return 0;
-    t0 = min(t0, low0 + load(slack)), t1 = min(t1, low1 + load(slack + kWidth));
+    if (!(below<T>(low[0], t0) | below<T>(low[1], t1))) return 0;
+    t0 = min(t0, low[0] + load(slack)), t1 = min(t1, low[1] + load(slack + kWidth));
     store(threshold, t0);
     store(threshold + kWidth, t1);
     T values[R * kLanes];
@@ -91,9 +97,10 @@ struct Simd {
   template <int R>
   GEOSPEC_SIMD_TARGET static int64_t scan_rows(const T* rows, const T* half_norms, int64_t first, int64_t d,
                                                const T* block, T* threshold, const T* slack, Hit<T>* hits) {
-    V acc[R][2];
-    tile<R>(rows + first * d, d, block, half_norms + first, acc);
-    return extract<R>(acc, first, threshold, slack, hits);  // the nearest is within both errors of the lowest
+    V acc[R][2], low[2];
+    tile<R>(rows + first * d, d, d, block, half_norms + first, acc);
+    lowest<R>(acc, low);
+    return extract<R>(acc, low, first, threshold, slack, hits);  // the nearest is within both errors of the lowest
   }
 
   // Compares n rows with the block: value = |p|^2 / 2 - p.q. Writes each (row, lane) whose value is at most
@@ -144,15 +151,13 @@ struct Simd {
   typedef int32_t J __attribute__((vector_size(GEOSPEC_SIMD_BYTES), aligned(1), may_alias));
   GEOSPEC_INLINE I four(const void* p) { return *static_cast<const J*>(p); }
 
-  // As scan_rows, with coordinates in bytes: those of the points 128 too large, which `start` takes off.
+  // As tile, with coordinates in bytes: those of the points 128 too large, which `start` takes off.
   template <int R>
-  GEOSPEC_SIMD_TARGET static int64_t scan_bytes(const uint8_t* rows, const T* half_norms, int64_t first, int64_t bytes,
-                                                const int8_t* block, const int32_t* start, const T* unit, T* threshold,
-                                                const T* slack, Hit<T>* hits) {
+  GEOSPEC_INLINE void tile_bytes(const uint8_t* rows, int64_t bytes, const int8_t* block, const int32_t* start,
+                                 const T* unit, const T* init, V (&acc)[R][2]) {
     I sums[R][2];
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) sums[r][0] = four(start), sums[r][1] = four(start + kWidth);
-    rows += first * bytes;
     for (int64_t k = 0; k < bytes; k += 4) {
       const I q0 = four(block + k * kLanes), q1 = four(block + k * kLanes + 4 * kWidth);
 #pragma GCC unroll 16
@@ -164,13 +169,21 @@ struct Simd {
         sums[r][1] = GEOSPEC_SIMD_DOT4(sums[r][1], x, q1);
       }
     }
-    V acc[R][2];
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 2
       for (int h = 0; h < 2; ++h)
-        acc[r][h] = all(half_norms[first + r]) - __builtin_convertvector(sums[r][h], V) * load(unit + h * kWidth);
-    return extract<R>(acc, first, threshold, slack, hits);
+        acc[r][h] = all(init[r]) - __builtin_convertvector(sums[r][h], V) * load(unit + h * kWidth);
+  }
+
+  template <int R>
+  GEOSPEC_SIMD_TARGET static int64_t scan_bytes(const uint8_t* rows, const T* half_norms, int64_t first, int64_t bytes,
+                                                const int8_t* block, const int32_t* start, const T* unit, T* threshold,
+                                                const T* slack, Hit<T>* hits) {
+    V acc[R][2], low[2];
+    tile_bytes<R>(rows + first * bytes, bytes, block, start, unit, half_norms + first, acc);
+    lowest<R>(acc, low);
+    return extract<R>(acc, low, first, threshold, slack, hits);
   }
 
   GEOSPEC_SIMD_TARGET static int64_t scan_coarse(const uint8_t* rows, const T* half_norms, int64_t n, int64_t bytes,
@@ -193,7 +206,7 @@ struct Simd {
   GEOSPEC_SIMD_TARGET static void bound_rows(const T* rows, const T* half_norms, const T* radii, int64_t d,
                                              const T* block, const T* block_norms, const T* error, T* out) {
     V acc[R][2];
-    tile<R>(rows, d, block, half_norms, acc);
+    tile<R>(rows, d, d, block, half_norms, acc);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 2
@@ -247,7 +260,7 @@ struct Simd {
   GEOSPEC_INLINE void nearest_rows(const T* rows, const T* half_norms, int64_t first, int64_t d, const T* block,
                                    V (&best)[2], V (&index)[2]) {
     V acc[R][2];
-    tile<R>(rows + first * d, d, block, half_norms + first, acc);
+    tile<R>(rows + first * d, d, d, block, half_norms + first, acc);
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 2

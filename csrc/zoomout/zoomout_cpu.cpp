@@ -15,7 +15,6 @@ struct Parallel {
   void operator()(int64_t begin, int64_t end, int64_t grain, const F& f) const {
     torch::stable::parallel_for(begin, end, grain, f);
   }
-  int64_t threads() const { return torch::stable::get_num_threads(); }
 };
 
 template <class T>
@@ -58,10 +57,9 @@ std::tuple<Tensor, Tensor> zoomout(const Tensor& maps_in, const Tensor& source_i
                                       target_sizes,
                                       data<T>(out),
                                       data<int64_t>(images)};
-    const Parallel parallel;
     zoom::dispatch_lanes<T>([&](auto* lanes) {
       using Lanes = std::remove_pointer_t<decltype(lanes)>;
-      STD_TORCH_CHECK((zoom::Steps<Lanes, Parallel>(problem, parallel).run()),
+      STD_TORCH_CHECK((zoom::zoomout<Lanes>(problem, Parallel{}, torch::stable::get_num_threads())),
                       "maps: wanted finite values whose images can be squared, got others");
     });
   });

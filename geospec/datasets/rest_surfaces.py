@@ -195,16 +195,15 @@ def interpolation(source: Arrays, target: Arrays, candidates: int = 16) -> csr_a
     weights = _nearest_weights(queries[:, None], a[near], b[near], c[near])
     reached = np.einsum("qcw,qcwj->qcj", weights, corners[near])
     distance = ((reached - queries[:, None]) ** 2).sum(2)
-    distance[~facing] += 1e6
     rows = np.arange(len(queries))
-    best = distance.argmin(1)
+    best = np.where(facing, distance, distance + distance.max() + 1).argmin(1)
     chosen = faces[near[rows, best]]
     entries = weights[rows, best]
     return csr_array((entries.reshape(-1), (np.repeat(rows, 3), chosen.reshape(-1))), shape=(len(queries), len(vertices)))
 
 
 def _nearest_weights(points: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """Barycentric coordinates ``(..., 3)`` of the point of a triangle nearest to a point."""
+    """Barycentric coordinates ``(..., 3)`` of the point of a triangle nearest to a point: the foot, or the nearest on the sides."""
 
     def dot(u: np.ndarray, v: np.ndarray) -> np.ndarray:
         return (u * v).sum(-1)
@@ -214,16 +213,17 @@ def _nearest_weights(points: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.nda
     scale = 1 / np.maximum(uu * vv - uv**2, 1e-300)
     second, third = (vv * uw - uv * vw) * scale, (uu * vw - uv * uw) * scale
     weights = np.stack([1 - second - third, second, third], axis=-1)
-    outside = (weights < 0).any(-1)
-    options = []
+    outside = np.any(weights < 0, axis=-1)
+    on_side, nearest = np.zeros_like(weights), np.full(outside.shape, np.inf)
     for i, (start, end) in enumerate(((a, b), (b, c), (c, a))):
         side = end - start
         t = np.clip(dot(points - start, side) / np.maximum(dot(side, side), 1e-300), 0, 1)
-        option = np.zeros((*t.shape, 3))
+        rest = points - start - t[..., None] * side
+        option = np.zeros_like(weights)
         option[..., i], option[..., (i + 1) % 3] = 1 - t, t
-        options.append((dot(points - start - t[..., None] * side, points - start - t[..., None] * side), option))
-    square = np.stack([o[0] for o in options], axis=-1)
-    on_side = np.take_along_axis(np.stack([o[1] for o in options], axis=-2), square.argmin(-1)[..., None, None], axis=-2)[..., 0, :]
+        nearer = dot(rest, rest) < nearest
+        nearest = np.where(nearer, dot(rest, rest), nearest)
+        on_side[nearer] = option[nearer]
     return np.where(outside[..., None], on_side, weights)
 
 

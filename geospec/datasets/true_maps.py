@@ -39,7 +39,8 @@ VERSION = 1
 _WHAT = "functional maps"
 _IDENTITIES, _POSES, _MESHES = 2, 6, 3  # of a group: twelve shapes on three meshes
 _SHAPES = _IDENTITIES * _POSES
-_PAIRS = list(combinations(range(_SHAPES), 2))  # 30 of 66 differ in pose alone; 51 of 66 in the mesh
+_PAIRS = list(combinations(range(_SHAPES), 2))  # 30 of 66 differ in pose alone; 48 of 66 in the mesh
+_SURFACES = 8  # groups that a family has, though fewer would hold its pairs, where each still has as many pairs as shapes
 _POOL = 8  # meshes of a kind of creature, of which each of its groups takes three
 _VERTICES = (1900, 3100)  # of a mesh, drawn
 _FINER = 1.8  # meshes of creatures that are contoured have so many times the vertices, for fingers and legs
@@ -138,8 +139,9 @@ def functional_maps(
     """Make ``n`` true functional maps, as many of each family, both directions of each pair.
 
     Shapes come in groups of twelve of one rest surface: two identities in six poses each, spread over three meshes that were made
-    independently. The pairs of a group are different ones, 45 in a hundred differ in pose alone, 77 in the mesh. Values are
-    carried between meshes of a rest surface by linear interpolation at the nearest point that faces the same way.
+    independently. The pairs of a group are different ones, at most 66; 45 in a hundred differ in pose alone, 73 in the mesh. Values
+    are carried between meshes of a rest surface by linear interpolation at the nearest point that faces the same way. A few maps
+    come from as many rest surfaces as can be: eight a family, where each has at least twelve pairs.
 
     Parameters
     ----------
@@ -172,7 +174,8 @@ def deformed_pair(family: str, seed: int = 0, *, n_vertices: int = 2500) -> tupl
 
     They are of the kind that ``functional_maps(split="validation")`` uses, and in no training data. The meshes have area 1 and about
     ``n_vertices`` vertices (creatures exactly). ``target_to_source (n_t,)`` int64 names a source vertex for each target vertex: the
-    nearest corner of the face on which it lies at rest.
+    nearest corner of the face on which it lies at rest. Cost: 0.5 s of one core; creatures, whose meshes are those of
+    :func:`creature`, 3 s each.
     """
     one_of("family", family, MAP_FAMILIES)
     if n_vertices < 1000:
@@ -189,7 +192,7 @@ def deformed_pair(family: str, seed: int = 0, *, n_vertices: int = 2500) -> tupl
     source, target = (
         normalised(surface.deform(vertices, base(2, i), base(3, i)), faces, torch.float64) for i, (vertices, faces) in enumerate(meshes)
     )
-    nearest = interpolation(*meshes).tocsr()
+    nearest = interpolation(meshes[0], meshes[1])
     heaviest = [nearest.indices[a:b][nearest.data[a:b].argmax()] for a, b in zip(nearest.indptr[:-1], nearest.indptr[1:], strict=True)]
     return source, target, torch.tensor(np.array(heaviest), dtype=torch.int64)
 
@@ -251,38 +254,48 @@ class _Group:
 
 
 def _made(n: int, k: int, names: tuple[str, ...], seed: int, split: str, workers: int, progress: Progress | None) -> FunctionalMaps:
-    counts = [n // len(names) + (i < n % len(names)) for i in range(len(names))]
-    groups: list[_Group] = []
-    for name, count in zip(names, counts, strict=True):
-        pairs = (count + 1) // 2
-        number = -(-pairs // len(_PAIRS))
-        groups += [_Group(name, i, pairs // number + (i < pairs % number), seed, split) for i in range(number)]
+    counts = {name: n // len(names) + (i < n % len(names)) for i, name in enumerate(names)}
+    groups = [group for name, count in counts.items() for group in _groups(name, (count + 1) // 2, seed, split)]
+    maps = torch.empty(n, k, k)
+    rows: dict[str, list[Tensor]] = {name: [] for name in _TENSORS if name != "maps"}
+    done = pairs = 0
     with _tasks(workers) as run:
-        wanted = sorted({(g.family, g.mesh_of(s)) for g in groups if g.family in KINDS for pair in g.chosen for s in pair})
-        seeds = [(name, i, _seed(split, seed, MAP_FAMILIES.index(name), 1, i)) for name, i in wanted]
-        pool: dict[tuple[str, int], Arrays] = {}
-        for key, mesh in zip(wanted, run(_creature_mesh, seeds), strict=True):
-            pool[key] = mesh
-            if progress is not None:
-                progress("meshes", len(pool), len(wanted))
+        pool = _pool(groups, run, progress)
         tasks = [(group, k, {i: pool[group.family, i] for i in group.meshes if (group.family, i) in pool}) for group in groups]
-        maps = torch.empty(n, k, k)
-        rows: dict[str, list[Tensor]] = {name: [] for name in _TENSORS}
-        done = pair = 0
-        left = dict(zip(names, counts, strict=True))
         for i, (group, made) in enumerate(zip(groups, run(_group_maps, tasks), strict=True)):
-            count = min(len(made["maps"]), left[group.family])
-            left[group.family] -= count
+            count = min(len(made["maps"]), counts[group.family])  # the last pair of a family may have one direction
+            counts[group.family] -= count
             maps[done : done + count] = torch.from_numpy(made["maps"][:count]).float()
-            rows["pair"].append(pair + torch.arange(count) // 2)
+            rows["pair"].append(pairs + torch.arange(count) // 2)
             rows["family"].append(torch.full((count,), names.index(group.family)))
             rows["base"].append(torch.full((count,), i))
             for name in ("stretch", "same_identity", "same_mesh"):
                 rows[name].append(torch.from_numpy(made[name][:count]))
-            done, pair = done + count, pair + group.pairs
+            done, pairs = done + count, pairs + group.pairs
             if progress is not None:
                 progress("maps", done, n)
-    return FunctionalMaps(maps, **{name: torch.cat(found) for name, found in rows.items() if name != "maps"}, families=names)
+    return FunctionalMaps(maps, **{name: torch.cat(found) for name, found in rows.items()}, families=names)
+
+
+def _groups(family: str, pairs: int, seed: int, split: str) -> list[_Group]:
+    """The groups among which a family's pairs are shared out."""
+    number = max(-(-pairs // len(_PAIRS)), min(_SURFACES, pairs // _SHAPES))
+    return [_Group(family, i, pairs // number + (i < pairs % number), seed, split) for i in range(number)]
+
+
+def _pool(
+    groups: Iterable[_Group], run: Callable[[Callable, Iterable], Iterator], progress: Progress | None
+) -> dict[tuple[str, int], Arrays]:
+    """The meshes of kinds of creatures that groups use, by kind and number; they cost too much to make anew for each group."""
+    wanted = {(g.family, g.mesh_of(s)): g for g in groups if g.family in KINDS for pair in g.chosen for s in pair}
+    order = sorted(wanted)
+    seeds = [(name, i, _seed(wanted[name, i].split, wanted[name, i].seed, MAP_FAMILIES.index(name), 1, i)) for name, i in order]
+    pool: dict[tuple[str, int], Arrays] = {}
+    for key, mesh in zip(order, run(_creature_mesh, seeds), strict=True):
+        pool[key] = mesh
+        if progress is not None:
+            progress("meshes", len(pool), len(order))
+    return pool
 
 
 @contextmanager

@@ -107,6 +107,8 @@ class OptimisedMap:
     network: DiffusionNet
     history: list[dict[str, float]] = field(default_factory=list)
     best_step: int = 0
+    #: Of the two maps under the prior, in nats an entry: what decided between restarts.
+    log_likelihood: float = -math.inf
 
     @property
     def steps_done(self) -> int:
@@ -124,7 +126,8 @@ def optimise_map(
     features: str | tuple[Tensor, Tensor] = "xyz+wks",
     rotation: Tensor | None = None,
     start: Tensor | None = None,
-    warm_up: int = 60,
+    warm_up: int | None = None,
+    restarts: int = 1,
     weight: float = 0.1,
     w_proper: float = 1.0,
     w_distill: float = 1.0,
@@ -158,13 +161,18 @@ def optimise_map(
     rotation : ``(3, 3)``, turns the source's coordinates to the target's. Default: with ``start``, the rotation that fits its point map
         best (no mirror); without, none.
     start : a functional map of at least ``k x k`` from source to target, between ``source.basis`` and ``target.basis``, to improve on, such
-        as that of a hypothesis. For ``warm_up`` steps its point map is what the raw maps are to come from.
+        as that of a hypothesis.
+    warm_up : steps for which the raw maps are to come from the point map of ``start`` as it is, before they may leave it. Default: all.
+        The maps that features of both shapes can explain are a narrow set, so that a fit already mends what is torn or crossed
+        in the start; left free, maps drift to whatever agrees with itself, for better or worse.
+    restarts : networks with weights of their own, ``seed``, ``seed + 1`` and so on, of which the one is returned whose maps the prior
+        finds likeliest.
     weight : of the mask, for features scaled to mean square one in a row of coefficients.
     w_proper, w_distill : see above.
     width, blocks, outputs, dropout : of the network, see :class:`geospec.nn.DiffusionNet`. learning_rate : of Adam, no schedule.
     seed : of the weights and of all draws.
-    patience : steps without a new best of the running mean of the loss, counted from the end of the warm-up, after which to stop; ``None``
-        for none. The best weights are kept either way.
+    patience : steps without a new best of the running mean of the loss after which to stop; ``None`` for none. Counted anew when a warm-up
+        ends before the last step, and not before. The best weights are kept either way.
     progress : called as ``progress("features", done, steps)`` before each step and at the end.
 
     Returns
@@ -181,50 +189,69 @@ def optimise_map(
     Source: Pierson et al. 2025, "DiffuMatch"; the official code minimises a term that pushes negative entries to zero, leaves dropout
     on, and inverts Gram matrices without a ridge: none of that here.
     """
-    _check(source, target, prior, k, steps=steps, warm_up=warm_up, patience=patience)
+    _check(source, target, prior, k, steps=steps, warm_up=warm_up, restarts=restarts, patience=patience)
+    warm_up = 0 if start is None else steps if warm_up is None else warm_up
     pair = _Pair(source, target, k)
     fixed = None
     if start is not None:
         start = _start(start, k, pair.surfaces[0].modes)
-        fixed = pair.proper(start, start.mT) if warm_up else None
+        fixed = pair.proper(start, start.mT)
         rotation = pair.rotation(start, source, target) if rotation is None else rotation
     inputs = _inputs(source, target, features, rotation).float()
-    warm_up = 0 if fixed is None else warm_up
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = DiffusionNet(inputs.shape[1], outputs, width=width, blocks=blocks, dropout=dropout).to(inputs.device)
-        optimiser = torch.optim.Adam(net.parameters(), lr=learning_rate, betas=(0.9, 0.99))
-        history: list[dict[str, float]] = []
-        best = _Best(net)
-        for step in range(steps):
-            if progress is not None:
-                progress("features", step, steps)
-            coefficients = pair.coefficients(net(inputs, pair.surfaces))
-            raw = pair.raw(*coefficients)
-            with torch.no_grad():
-                if step < warm_up and fixed is not None:
-                    proper = fixed
-                else:
-                    if (step - warm_up) % MASK_EVERY == 0:
-                        masks = [prior.mask(c, draws=MASK_DRAWS, seed=seed + step) for c in raw]
-                    proper = pair.proper(*pair.regular(*coefficients, masks, weight))
-            properness = properness_loss(raw[0], proper[0]) + properness_loss(raw[1], proper[1])
-            # The loss of the library is half a sum over entries; both terms are means here, so that weights mean the same for every k.
-            pull = torch.stack([distillation_loss(c, prior, draws=DISTILLATION_DRAWS, seed=seed + step) for c in raw]).sum() * 2 / k**2
-            loss = w_proper * properness + w_distill * pull
-            history.append({name: float(x.detach()) for name, x in (("loss", loss), ("properness", properness), ("distillation", pull))})
-            if step >= warm_up and best.waited(history[-1]["loss"], step) == patience:
-                break
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-        best.restore(net)
-        net.eval().requires_grad_(False)
-        raw = pair.raw(*pair.coefficients(net(inputs, pair.surfaces)))
+    shape = {"width": width, "blocks": blocks, "dropout": dropout}
+    found: OptimisedMap | None = None
+    for attempt in range(restarts):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + attempt)
+            net = DiffusionNet(inputs.shape[1], outputs, **shape).to(inputs.device)
+            optimiser = torch.optim.Adam(net.parameters(), lr=learning_rate, betas=(0.9, 0.99))
+            history: list[dict[str, float]] = []
+            best = _Best(net)
+            for step in range(steps):
+                if progress is not None:
+                    progress("features", attempt * steps + step, restarts * steps)
+                draw = seed + attempt + step
+                coefficients = pair.coefficients(net(inputs, pair.surfaces))
+                raw = pair.raw(*coefficients)
+                with torch.no_grad():
+                    if fixed is not None and step < warm_up:
+                        proper = fixed
+                    else:
+                        if (step - warm_up) % MASK_EVERY == 0:
+                            masks = [prior.mask(c, draws=MASK_DRAWS, seed=draw) for c in raw]
+                        proper = pair.proper(*pair.regular(*coefficients, masks, weight))
+                properness = properness_loss(raw[0], proper[0]) + properness_loss(raw[1], proper[1])
+                # The library's loss is half a sum over entries; both terms are means here, so that weights mean the same for every k.
+                pull = torch.stack([distillation_loss(c, prior, draws=DISTILLATION_DRAWS, seed=draw) for c in raw]).sum() * 2 / k**2
+                loss = w_proper * properness + w_distill * pull
+                history.append(
+                    {name: float(x.detach()) for name, x in (("loss", loss), ("properness", properness), ("distillation", pull))}
+                )
+                if step == warm_up:  # what is asked for changes, so that losses do not compare
+                    best = _Best(net)
+                if best.waited(history[-1]["loss"], step) == patience and not step < warm_up < steps:
+                    break
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                optimiser.step()
+            best.restore(net)
+            net.eval().requires_grad_(False)
+            raw = pair.raw(*pair.coefficients(net(inputs, pair.surfaces)))
+        likelihood = float(torch.stack([prior.log_likelihood(c) for c in raw]).mean()) / k**2
+        if found is None or likelihood > found.log_likelihood:
+            forward, backward = (c.to(source.basis.modes.dtype) for c in raw)
+            found = OptimisedMap(
+                functional_map=forward,
+                reverse_functional_map=backward,
+                network=net,
+                history=history,
+                best_step=best.step,
+                log_likelihood=likelihood,
+            )
     if progress is not None:
-        progress("features", steps, steps)
-    forward, backward = (c.to(source.basis.modes.dtype) for c in raw)
-    return OptimisedMap(functional_map=forward, reverse_functional_map=backward, network=net, history=history, best_step=best.step)
+        progress("features", restarts * steps, restarts * steps)
+    assert found is not None
+    return found
 
 
 class _Best:

@@ -19,6 +19,9 @@ from .conversion import area_ratio, functional_to_point, point_to_functional
 Size = int | tuple[int, int]
 Subsample = int | tuple[Tensor, Tensor] | None
 
+#: Points of a shape up to which :func:`geospec.ops.zoomout` takes all steps at once; beyond, the trees of single searches are quicker.
+MOST_FUSED = 12_000
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RefinedMap:
@@ -91,21 +94,25 @@ def zoomout(
 
     Notes
     -----
-    One search a step dominates, O(n_s n_t k) at worst; everything else is O(n k_s k_t). All searches but the last run in
-    float32: two points must be equally near to seven digits for that to matter, and the last one is exact.
+    One search a step dominates, O(n_s n_t k) at worst; everything else is O(n k_s k_t). Up to 12,000 points
+    :func:`geospec.ops.zoomout` takes all steps at once. All searches but the last run in float32: two points must be
+    equally near to seven digits for that to matter, and the last one is exact.
     """
     sizes = schedule(initial, k_final, k_start, step)
     source, target = _leading(source_basis, sizes[-1][0], "source_basis"), _leading(target_basis, sizes[-1][1], "target_basis")
     small_source, small_target = _samples(source, target, subsample)
     project = _Projection(small_target, orthonormal=subsample is None)
     functional_map = _functional_start(initial, source, target, sizes[0])
-    narrow_source, narrow_target = _narrow(small_source), _narrow(small_target)
-    for k_s, k_t in sizes[1:]:
-        point_map = functional_to_point(functional_map, narrow_source, narrow_target)
-        functional_map = project(small_source.modes[:, :k_s][point_map], k_t)
-    if subsample is not None:
-        functional_map = point_to_functional(functional_to_point(functional_map, _narrow(source), _narrow(target)), source, target)
-    point_map = functional_to_point(functional_map, source, target)
+    if subsample is None and source.modes.dtype == torch.float32:  # the last search may then be one more of the same
+        point_map = _steps(functional_map, source, target, [*sizes, sizes[-1]], project)
+    else:
+        if len(sizes) > 1:
+            images = _steps(functional_map, small_source, small_target, sizes, project)
+            functional_map = project(small_source.modes[images], sizes[-1][1])
+        if subsample is not None:
+            images = functional_to_point(functional_map, _narrow(source), _narrow(target))
+            functional_map = point_to_functional(images, source, target)
+        point_map = functional_to_point(functional_map, source, target)
     searches = len(sizes) + (subsample is not None)
     record = {"method": "zoomout", "sizes": sizes, "points": [small_source.n, small_target.n], "searches": searches}
     return RefinedMap(functional_map=point_to_functional(point_map, source, target), target_to_source=point_map, record=record)
@@ -217,6 +224,28 @@ class _Projection:
 def _narrow(basis: SampledBasis) -> SampledBasis:
     """In float32, for searches whose result is projected onto a few modes at once: nearly twice as fast, ties aside the same."""
     return SampledBasis(basis.modes.float(), basis.measure.float(), None)
+
+
+def _steps(
+    functional_map: Tensor, source: SampledBasis, target: SampledBasis, sizes: list[tuple[int, int]], project: _Projection
+) -> Tensor:
+    """The searches of ZoomOut in float32, one for each size but the last: the images ``(n_t,)`` that the last of them finds."""
+    if max(source.n, target.n) > MOST_FUSED:
+        narrow_source, narrow_target = _narrow(source), _narrow(target)
+        for k_s, k_t in sizes[1:]:
+            images = functional_to_point(functional_map, narrow_source, narrow_target)
+            functional_map = project(source.modes[:, :k_s][images], k_t)
+        return images
+    _, images = ops.zoomout(
+        functional_map[None].float(),
+        source.modes.float(),
+        target.modes.float(),
+        sizes,
+        measure=target.measure.float(),
+        factor=project.factor,
+        scale=float(area_ratio(source, target)),
+    )
+    return images[0]
 
 
 def _search_both(forward: Tensor, backward: Tensor, source: SampledBasis, target: SampledBasis) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from ..errors import ArgumentError, problem
 from . import library  # noqa: F401  (registers the ops)
 from .checks import check_floats, check_same_device
+from .spectral_nearest import reference as nearest_rows
 
 
 def zoomout(
@@ -76,14 +78,14 @@ def _check(maps: Tensor, source: Tensor, target: Tensor, sizes: Sequence[tuple[i
         raise ArgumentError(problem("sizes", f"to start at that of the maps, {(maps.shape[2], maps.shape[1])}", tuple(sizes[0])))
     if tuple(sizes[-1]) != (source.shape[1], target.shape[1]):
         raise ArgumentError(problem("sizes", f"to end at all columns, {(source.shape[1], target.shape[1])}", tuple(sizes[-1])))
-    if any(b[0] < a[0] or b[1] < a[1] for a, b in zip(sizes, sizes[1:], strict=False)):
+    if any(b[0] < a[0] or b[1] < a[1] for a, b in pairwise(sizes)):
         raise ArgumentError(problem("sizes", "each at least the one before", list(sizes)))
     if measure is not None and (not isinstance(measure, Tensor) or measure.shape != target.shape[:1] or measure.dtype != maps.dtype):
-        got = f"{tuple(measure.shape)} {measure.dtype}" if isinstance(measure, Tensor) else type(measure).__name__
-        raise ArgumentError(problem("measure", f"shape ({target.shape[0]},) {maps.dtype}", got))
+        found = f"{tuple(measure.shape)} {measure.dtype}" if isinstance(measure, Tensor) else type(measure).__name__
+        raise ArgumentError(problem("measure", f"shape ({target.shape[0]},) {maps.dtype}", found))
     if factor is not None and (not isinstance(factor, Tensor) or factor.shape != 2 * target.shape[1:] or factor.dtype != torch.float64):
-        got = f"{tuple(factor.shape)} {factor.dtype}" if isinstance(factor, Tensor) else type(factor).__name__
-        raise ArgumentError(problem("factor", f"shape {tuple(2 * target.shape[1:])} float64", got))
+        found = f"{tuple(factor.shape)} {factor.dtype}" if isinstance(factor, Tensor) else type(factor).__name__
+        raise ArgumentError(problem("factor", f"shape {tuple(2 * target.shape[1:])} float64", found))
 
 
 def reference(
@@ -98,14 +100,11 @@ def reference(
 ) -> tuple[Tensor, Tensor]:
     """:func:`zoomout` in plain PyTorch, one map after another."""
     weighted = target if measure is None else measure[:, None] * target
-    everyone = torch.arange(source.shape[0], device=source.device)
     grown, images = [], []
     sizes = list(zip(source_sizes, target_sizes, strict=True))
     for functional_map in maps:
-        for (k_s, k_t), (next_s, next_t) in zip(sizes, sizes[1:], strict=False):
-            points = source[:, :k_s] @ (scale * functional_map.mT)
-            squared = (target[:, None, :k_t].double() - points.double()).square().sum(dim=-1)
-            nearest = torch.where(squared == squared.amin(dim=1, keepdim=True), everyone, source.shape[0]).amin(dim=1)
+        for (k_s, k_t), (next_s, next_t) in pairwise(sizes):
+            nearest = nearest_rows(target[:, :k_t], source[:, :k_s] @ (scale * functional_map.mT))[0]
             functional_map = weighted[:, :next_t].double().mT @ source[nearest, :next_s].double()
             if factor is not None:
                 functional_map = torch.cholesky_solve(functional_map, factor[:next_t, :next_t])
@@ -113,7 +112,7 @@ def reference(
         grown.append(functional_map)
         images.append(nearest)
     if not grown:
-        return maps.new_empty(0, target.shape[1], source.shape[1]), everyone.new_empty(0, target.shape[0])
+        return maps.new_empty(0, target.shape[1], source.shape[1]), maps.new_empty((0, target.shape[0]), dtype=torch.int64)
     return torch.stack(grown), torch.stack(images)
 
 

@@ -294,11 +294,22 @@ def _first_map(
         return _FirstMap(solved, None, {"method": "least squares"})
     faces = [oriented_triangles(part.shape, source.modes.device) for part in used]
     k = min(source.k, K_FIRST)
-    found = maps.map_hypotheses(source, target, *functions, source_faces=faces[0], target_faces=faces[1], k=k)
+    points = [part.shape.points.to(source.modes) if part.shape.points.shape[1] == 3 else None for part in used]
+    found = maps.map_hypotheses(
+        source,
+        target,
+        *functions,
+        source_faces=faces[0],
+        target_faces=faces[1],
+        source_points=points[0],
+        target_points=points[1],
+        prior=prior,
+        k=k,
+    )
     best = found[0]
     if pairs is not None:
         best = min(found, key=lambda h: float(maps.landmark_residual(h.functional_map, source, target, pairs)))
-    rival = min((h for h in found if h is not best), key=lambda h: h.score, default=None)
+    rival = next((h for h in found if h is not best), None)
     evidence = {"method": "hypotheses", "score": best.score, "next_score": rival and rival.score, **best.terms}
     return _FirstMap(best.functional_map, None if rival is None else rival.functional_map, evidence)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_array
+from scipy.spatial.transform import Rotation
 
 from geospec import LaplaceBasis
 from geospec.datasets import (
@@ -47,14 +48,12 @@ def made() -> FunctionalMaps:
 # Correspondence
 
 
-def test_interpolation_finds_the_nearest_point_of_the_surface():
+@pytest.mark.parametrize(("level", "radius"), [(3, 1.0), (0, 1.4)], ids=["on the surface", "off corners and edges"])
+def test_interpolation_finds_the_nearest_point_of_the_surface(level, radius):
     """libigl looks through all faces; here no two sides are near each other, so facing decides nothing."""
-    source, target = icosphere(3), icosphere(2)
-    turned = target.vertices.numpy() @ np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
-    faces = target.faces.numpy()
-    if np.linalg.det(turned[faces]).mean() < 0:
-        faces = faces[:, ::-1]
-    weights = interpolation((source.vertices.numpy(), source.faces.numpy()), (turned, faces))
+    source, target = icosphere(level), icosphere(2)
+    turned = radius * target.vertices.numpy() @ Rotation.random(rng=np.random.default_rng(0)).as_matrix()
+    weights = interpolation((source.vertices.numpy(), source.faces.numpy()), (turned, target.faces.numpy()))
     nearest = igl.point_mesh_squared_distance(turned, source.vertices.numpy(), source.faces.numpy())[2]
     np.testing.assert_allclose(weights @ source.vertices.numpy(), nearest, atol=1e-12)
     np.testing.assert_allclose(weights.sum(1), 1)

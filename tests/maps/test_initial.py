@@ -11,8 +11,8 @@ import torch
 from geospec.bases.base import SampledBasis
 from geospec.descriptors import wave_kernel_signature
 from geospec.errors import ArgumentError
-from geospec.maps import functional_to_point, map_hypotheses, point_to_functional, zoomout
-from geospec.maps.initial import N_SIGNED, _contrasts, _Demands, _Trials, _unit_area
+from geospec.maps import functional_to_point, initial, map_hypotheses, point_to_functional, zoomout
+from geospec.maps.initial import N_SIGNED, _bodies, _contrasts, _Demands, _relief, _Trials, _unit_area
 from geospec.shapes import Mesh
 
 from .conftest import Pair, basis_of, blob
@@ -41,6 +41,19 @@ def animals() -> Pair:
     made.truth = torch.as_tensor(np.argmax(v @ u.T, axis=1))
     made.mirrored = torch.as_tensor(np.argmax((v * np.array([1, -1, 1])) @ u.T, axis=1))
     return made
+
+
+def turn(seed: int) -> torch.Tensor:
+    q = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)).Q
+    return q * torch.linalg.det(q)
+
+
+def placed(pair: Pair, seed: int = 1) -> dict[str, torch.Tensor]:
+    """The shapes' points, each turned, moved and in a unit of its own."""
+    return {
+        "source_points": 5 * pair.source.vertices @ turn(seed).T - 3,
+        "target_points": pair.target.vertices @ turn(seed + 1).T + 0.5,
+    }
 
 
 def hypotheses(pair: Pair, target_basis: SampledBasis | None = None, faces: bool = True, **options):
@@ -79,7 +92,7 @@ def test_ranking_equals_brute_force():
 
 
 def test_terms_of_a_perfect_and_of_a_scrambled_map(pair):
-    basis, eigenvalues = _unit_area(pair.source_basis, 30, "source")
+    basis, eigenvalues = _unit_area(pair.source_basis, 30)
     functions = _contrasts(basis, basis, *[wave_kernel_signature(pair.source_basis)] * 2)
     faces = pair.source.faces, pair.source.faces
     trials = _Trials.of((basis, basis), (eigenvalues, eigenvalues), functions, faces)
@@ -132,6 +145,107 @@ def test_orientation_decides_between_a_map_and_its_mirror(animals):
     assert max(both) < 5
 
 
+def test_points_decide_without_faces(animals):
+    """Points alone tell left from right: the mirror image of a body is no turned copy of it."""
+
+    def error(c, truth):
+        images = functional_to_point(c, animals.source_basis, animals.target_basis)
+        return 100 * float((animals.source.vertices[images] - animals.source.vertices[truth]).norm(dim=1).mean())
+
+    seeing = hypotheses(animals, faces=False, **placed(animals))
+    assert "motion" in seeing[0].terms
+    assert "orientation" not in seeing[0].terms
+    assert error(seeing[0].functional_map, animals.truth) < 4
+    mirrored = {"target_points": placed(animals)["target_points"] * torch.tensor([1.0, 1, -1]).double()}
+    turned = hypotheses(animals, faces=False, **placed(animals) | mirrored)
+    assert error(turned[0].functional_map, animals.mirrored) < 4
+
+
+def test_result_does_not_depend_on_frames_and_units(animals):
+    first, again = (hypotheses(animals, k=20, **placed(animals, seed)) for seed in (1, 7))
+    assert list(first[0].terms) == ["commutativity", "orthogonality", "descriptors", "roughness", "orientation", "relief"]
+    assert first[0].score == pytest.approx(again[0].score, rel=1e-6)
+    assert torch.allclose(first[0].functional_map, again[0].functional_map, atol=1e-6)
+
+
+def trials_of(pair: Pair, k: int = 30, **points) -> tuple[_Trials, tuple]:
+    (source, low), (target, high) = _unit_area(pair.source_basis, k), _unit_area(pair.target_basis, k)
+    functions = _contrasts(source, target, *(wave_kernel_signature(b) for b in (pair.source_basis, pair.target_basis)))
+    faces = pair.source.faces, pair.target.faces
+    bodies = _bodies((source, target), (points["source_points"], points["target_points"]), faces)
+    return _Trials.of((source, target), (low, high), functions, faces, bodies), bodies
+
+
+def test_relief_of_bumps_and_dents():
+    """Positive on a bump, negative in a dent, opposite inside out; nothing on a sphere, whose coordinates are modes."""
+    mesh, unit = blob(700)
+    basis, _ = _unit_area(basis_of(mesh, 60), 60)
+    bodies = [
+        _bodies((basis, basis), (mesh.vertices, mesh.vertices @ turn(3).T), (faces, faces)) for faces in (mesh.faces, mesh.faces.flip(1))
+    ]
+    out, inside = _relief(bodies[0][0], basis), _relief(bodies[1][0], basis)
+    assert torch.allclose(_relief(bodies[0][1], basis), out, atol=1e-10)
+    assert torch.allclose(inside, -out)
+    at = lambda direction: int(np.argmax(unit @ np.array(direction)))  # noqa: E731
+    assert bool((out[at([1.0, 0.2, 0.1])] > 0).all())
+    assert bool((out[at([0.6, -0.8, -0.2])] < 0).all())
+    points = torch.as_tensor(unit)
+    ball = Mesh(points, mesh.faces)
+    basis, _ = _unit_area(basis_of(ball, 20), 20)
+    body = _bodies((basis, basis), (points, points), (ball.faces, ball.faces))[0]
+    assert float(_relief(body, basis).abs().max()) < 0.01 * float(out.abs().max())
+
+
+def test_a_turned_copy_is_among_the_maps_laid_on(pair):
+    copy = Pair.__new__(Pair)
+    copy.__dict__.update(pair.__dict__)
+    copy.target, copy.target_basis = pair.source, pair.source_basis
+    trials, bodies = trials_of(copy, source_points=pair.source.vertices @ turn(4).T, target_points=2 * pair.source.vertices @ turn(5).T)
+    laid = trials.laid_on(bodies, 5, 150)
+    assert laid.shape == (96, 5, 5)
+    distance = (laid - torch.eye(5).double()).flatten(1).norm(dim=1)
+    assert float(distance.min()) < 1e-6
+    assert int((distance < 0.3).sum()) < 10
+
+
+def test_guided_search_is_the_nearest_in_modes_and_space(pair, monkeypatch):
+    """Against the plain statement: the rotation by Procrustes, all distances, one step."""
+    from scipy.spatial.transform import Rotation
+
+    monkeypatch.setattr(initial, "POINTS_COUNT", 3.0)
+    trials, bodies = trials_of(pair, **placed(pair))
+    given = torch.randint(0, 100, (2, 100), generator=torch.Generator().manual_seed(0))
+    maps = torch.randn(2, 8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    fitted, images = trials.upsample(maps, 8, 300, given)
+    i, j = (initial.farthest_points(basis, 300) for basis in (pair.source_basis.truncate(30), pair.target_basis.truncate(30)))
+    for h in range(2):
+        moving, fixed = bodies[0].points[i][given[h]], bodies[1].points[j][:100]
+        best = torch.as_tensor(Rotation.align_vectors(fixed - fixed.mean(dim=0), moving - moving.mean(dim=0))[0].as_matrix())
+        there = [trials.source[:300, :8] @ maps[h].T, 3 * bodies[0].points[i] @ best.T, bodies[0].normals[i] @ best.T]
+        here = [trials.target[:300, :8], 3 * bodies[1].points[j], bodies[1].normals[j]]
+        expected = torch.cdist(torch.cat(here, dim=1), torch.cat(there, dim=1)).argmin(dim=1)
+        assert float((images[h] == expected).double().mean()) > 0.99
+        solution = torch.linalg.lstsq(trials.target[:300, :8], trials.source[images[h], :8]).solution
+        assert torch.allclose(fitted[h], solution, atol=1e-4)
+
+
+def test_a_prior_is_asked(pair):
+    class Suspicious:
+        k = 25
+
+        def plausibility(self, functional_map):
+            assert functional_map.shape[-2:] == (25, 25)
+            self.asked = functional_map
+            return torch.linspace(0.9, 0.1, len(functional_map), dtype=functional_map.dtype)
+
+    prior = Suspicious()
+    plain, judged = hypotheses(pair, k=30), hypotheses(pair, k=30, prior=prior)
+    assert judged[0].terms["implausibility"] == pytest.approx(0.1)
+    terms = {name: value for name, value in judged[0].terms.items() if name != "implausibility"}
+    assert terms == plain[0].terms
+    assert judged[0].score == pytest.approx(np.exp(np.mean([np.log(max(t, 0.05)) for t in judged[0].terms.values()])))
+
+
 def test_float32_and_few_options(pair):
     narrow = [SampledBasis(b.modes.float(), b.measure.float(), b.eigenvalues.float()) for b in (pair.source_basis, pair.target_basis)]
     functions = [wave_kernel_signature(b)[:, :4] for b in narrow]
@@ -150,5 +264,7 @@ def test_refusals(pair):
         map_hypotheses(*bases, f, g, k=5)
     with pytest.raises(ArgumentError, match="source_descriptors"):
         map_hypotheses(*bases, f, g[:, :2])
+    with pytest.raises(ArgumentError, match="target_points"):
+        map_hypotheses(*bases, f, g, source_points=torch.rand(700, 3), target_points=torch.rand(700, 3))
     with pytest.raises(ArgumentError, match="eigenvalues absent"):
         map_hypotheses(SampledBasis(bases[0].modes, bases[0].measure), bases[1], f, g)

@@ -1,5 +1,7 @@
 """Features learned on one pair: what the sides hold, the loss by hand, and maps that get better without labels."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -93,6 +95,27 @@ def test_the_proper_map_of_a_true_map_is_itself(sides, pair):
     assert (mended - c).norm() < 0.5 * (rough - c).norm()
 
 
+def test_proper_maps_by_hand(sides, pair):
+    """All pairs of distances, both maps asked, and weighted least squares; size 12 to 22, by a tenth of the size at a time."""
+    forward = spoiled(truth(pair))
+    backward = spoiled(forward).mT
+    found = _Pair(*sides, K).proper(forward, backward)
+    source, target = (side.surface.modes.double() for side in sides)
+    for size, following in pairwise([*range(12, 21), 22, 22]):
+        s, t = source[:, :size], target[:, :size]
+        to_source = (torch.cdist(t, s @ forward.mT).square() + torch.cdist(t, s @ backward).square()).argmin(dim=1)
+        to_target = (torch.cdist(s, t @ backward.mT).square() + torch.cdist(s, t @ forward).square()).argmin(dim=1)
+        forward, backward = (
+            torch.linalg.lstsq(w.sqrt()[:, None] * on, w.sqrt()[:, None] * pulled).solution[:following]
+            for w, on, pulled in (
+                (sides[1].measure, target, source[:, :following][to_source]),
+                (sides[0].measure, source, target[:, :following][to_target]),
+            )
+        )
+    torch.testing.assert_close(found[0], forward[:K, :K], rtol=0, atol=2e-2)
+    torch.testing.assert_close(found[1], backward[:K, :K], rtol=0, atol=2e-2)
+
+
 def test_the_first_step_by_hand(sides, pair, prior):
     """Weights, features, maps and both parts of the loss before anything is learned."""
     functions = (pair.source.vertices**2, pair.target.vertices**2)
@@ -156,6 +179,34 @@ def test_the_best_weights_are_kept(sides, prior):
     assert not found.network.training
 
 
+def test_the_likeliest_of_several(sides, prior, pair):
+    start = spoiled(truth(pair))
+    alone = [optimise_map(*sides, prior, k=K, steps=4, start=start, seed=seed) for seed in (0, 1, 2)]
+    values = [found.log_likelihood for found in alone]
+    by_hand = [prior.log_likelihood(torch.stack([f.functional_map, f.reverse_functional_map])).mean() / K**2 for f in alone]
+    assert values == pytest.approx(list(map(float, by_hand)), abs=1e-4)
+    told = []
+    kept = optimise_map(*sides, prior, k=K, steps=4, start=start, restarts=3, progress=lambda *row: told.append(row[1]))
+    assert kept.log_likelihood == pytest.approx(max(values))
+    torch.testing.assert_close(kept.functional_map, alone[int(np.argmax(values))].functional_map)
+    assert told == list(range(13))
+
+
+def test_the_warm_up_holds_to_the_start(sides, prior, pair):
+    """While it lasts, raw maps approach the proper map of the start; by default it lasts to the end."""
+    start = spoiled(truth(pair))
+    fixed = _Pair(*sides, K).proper(start, start.mT)[0]
+    held = optimise_map(*sides, prior, k=K, steps=30, start=start, w_distill=0.0)
+    same = optimise_map(*sides, prior, k=K, steps=30, start=start, w_distill=0.0, warm_up=30)
+    assert torch.equal(held.functional_map, same.functional_map)
+    off = float((held.functional_map - fixed).square().mean())
+    assert off < 1.3 * held.history[held.best_step]["properness"] < 0.3 * held.history[0]["properness"]
+    free = optimise_map(*sides, prior, k=K, steps=30, start=start, w_distill=0.0, warm_up=20)
+    assert free.history[:20] == held.history[:20]
+    assert free.history[20] != held.history[20]
+    assert free.best_step >= 20
+
+
 def test_a_start_turns_the_coordinates(pair, sides, prior):
     turned = MapSide.of(Mesh(pair.source.vertices @ turn().T, pair.source.faces), pair.source_basis, samples=250)
     assert torch.equal(turned.index, sides[0].index)
@@ -203,6 +254,7 @@ def test_progress(sides, prior):
         ({"k": True}, "k: wanted between 1"),
         ({"steps": 0}, "steps: wanted an integer, at least 1"),
         ({"warm_up": -1}, "warm_up: wanted an integer, at least 0"),
+        ({"restarts": 0}, "restarts: wanted an integer, at least 1"),
         ({"patience": 2.5}, "patience: wanted an integer"),
         ({"features": "xyz+shot"}, "features: wanted some of xyz, wks, hks"),
         ({"features": (torch.ones(700, 3), torch.ones(900, 2))}, r"features: wanted finite functions \(900, q\) on the target"),

@@ -9,7 +9,7 @@ import torch
 from geospec import ops
 from geospec.bases.base import SampledBasis
 from geospec.errors import ArgumentError, ConvergenceError
-from geospec.maps import bijective_zoomout, farthest_points, functional_to_point, icp, point_to_functional, zoomout
+from geospec.maps import bijective_zoomout, farthest_points, functional_to_point, icp, point_to_functional, refinement, zoomout
 from geospec.maps.refinement import _Projection, schedule
 
 from .conftest import Pair
@@ -110,11 +110,23 @@ def test_searches_are_counted(pair, subsample, monkeypatch):
     asked = []
     search = ops.spectral_nearest
     monkeypatch.setattr(ops, "spectral_nearest", lambda *given: asked.append(len(given[0])) or search(*given))
+    steps = ops.zoomout
+    monkeypatch.setattr(ops, "zoomout", lambda *given, **rest: asked.extend([len(given[2])] * (len(given[3]) - 1)) or steps(*given, **rest))
     for refine in (zoomout, bijective_zoomout):
         asked.clear()
         record = refine(rough_start(pair), pair.source_basis, pair.target_basis, k_final=20, step=4, subsample=subsample).record
         assert len(asked) == record["searches"]
         assert (300 in asked) == (subsample is not None)
+
+
+@pytest.mark.parametrize("subsample", [None, 300])
+def test_large_shapes_take_the_same_steps(pair, subsample, monkeypatch):
+    """Step by step with single searches, as where a shape has many points, against all steps in one call."""
+    ask = lambda: zoomout(rough_start(pair), pair.source_basis, pair.target_basis, k_final=30, step=2, subsample=subsample)  # noqa: E731
+    fused = ask().target_to_source
+    monkeypatch.setattr(refinement, "MOST_FUSED", 0)
+    monkeypatch.delattr(ops, "zoomout")
+    assert (ask().target_to_source == fused).double().mean() > 0.99
 
 
 def test_samples_are_fitted_in_float64(pair):
@@ -151,7 +163,8 @@ def test_zoomout_parity_with_pyfm(pair2000):
     source, target = pair2000.source_basis, pair2000.target_basis
     both_unit = [SampledBasis(b.modes * b.measure.sum().sqrt(), b.measure / b.measure.sum(), b.eigenvalues) for b in (source, target)]
     phi_s, phi_t, area = both_unit[0].modes.numpy(), both_unit[1].modes.numpy(), both_unit[1].measure.numpy()
-    theirs = rough_start(pair2000, 10).numpy()
+    start = rough_start(pair2000, 10)
+    theirs = start.numpy()
     for k in range(10, 26):
         expected = spectral.FM_to_p2p(theirs, phi_s, phi_t)
         found = functional_to_point(torch.as_tensor(theirs), *both_unit).numpy()
@@ -159,6 +172,10 @@ def test_zoomout_parity_with_pyfm(pair2000):
         points = phi_s[:, :k] @ theirs.T
         ours, peers = (np.linalg.norm(points[t[differ]] - phi_t[differ, :k], axis=1) for t in (found, expected))
         assert np.allclose(ours, peers, rtol=1e-9, atol=0)  # ties aside, the same vertices
+        sizes = [(n, n) for n in range(10, k + 1)] + [(k, k)]
+        modes = [b.modes[:, :k] for b in both_unit]
+        _, images = ops.zoomout(start[None], *modes, sizes, measure=both_unit[1].measure)  # the same from the start to here
+        assert (images[0].numpy() == expected).mean() > 0.999
         theirs = pyfm.zoomout_iteration(theirs, phi_s, phi_t, step=1, A2=area)
     final = zoomout(rough_start(pair2000, 10), *both_unit, k_final=25).target_to_source.numpy()
     assert (final == expected).mean() > 0.999

@@ -32,6 +32,7 @@ from geospec.ops.noisy_magnitudes import reference_sums
 from geospec.ops.robust_stiffness import reference as robust_reference
 from geospec.ops.spectral_knn import reference as spectral_knn_reference
 from geospec.ops.spectral_nearest import reference as nearest_reference
+from geospec.ops.zoomout import reference as zoomout_reference
 
 Arguments = tuple[Any, ...]
 
@@ -127,6 +128,15 @@ def neighbour_inputs(dtype: torch.dtype, seed: int) -> tuple[Tensor, ...]:
     """Two batches and an empty one between them."""
     queries, points, _ = nearest_inputs(dtype, seed)
     return queries, points, torch.tensor([0, 4, 4, 6]), torch.tensor([0, 33, 35, 60])
+
+
+def zoomout_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    """Three maps from (5, 6) to (19, 17) modes of samples that are not orthonormal, one size twice."""
+    generator = torch.Generator().manual_seed(seed)
+    source, target, maps = (torch.randn(*s, generator=generator, dtype=torch.float64).to(dtype) for s in ((47, 19), (41, 17), (3, 6, 5)))
+    measure = (torch.rand(41, generator=generator, dtype=torch.float64) + 0.5).to(dtype)
+    factor = torch.linalg.cholesky(target.double().T @ (measure[:, None] * target).double())
+    return maps, source, target, [5, 8, 12, 19, 19], [6, 9, 12, 16, 17], measure, factor, 1.3
 
 
 def csr_pattern(seed: int, n: int, m: int) -> tuple[Tensor, Tensor]:
@@ -414,6 +424,28 @@ OPS = [
             "none": (with_argument(2, lambda k: 0), "k: wanted 1 to the number of points, 60, got 0"),
             "too many": (with_argument(2, lambda k: 61), "k: wanted 1 to the number of points, 60, got 61"),
             "method": (with_argument(3, lambda x: "ball"), "method: wanted one of 'auto', 'tree', 'brute', got 'ball'"),
+        },
+    ),
+    OpCase(
+        "zoomout",
+        zoomout_inputs,
+        zoomout_reference,
+        lambda dtype: (*(torch.ones(s, dtype=dtype) for s in ((0, 2, 2), (3, 2), (0, 2))), [2, 2], [2, 2]),
+        refusals={
+            "one map": (with_argument(0, lambda c: c[0]), r"maps: wanted shape \(b, k_t, k_s\) with .*, got \(6, 5\)"),
+            "half": (with_argument(0, lambda c: c.half()), "maps: wanted float32 or float64"),
+            "mixed types": (with_argument(1, lambda x: x.float()), "source: wanted the type of maps"),
+            "no source": (with_argument(1, lambda x: x[:0]), "source: wanted at least one row, got none"),
+            "one size": (with_argument(3, lambda k: k[:1]), "source_sizes: wanted at least two sizes, got 1"),
+            "another start": (with_argument(3, lambda k: [4, *k[1:]]), "source_sizes: wanted to start at the size of the maps, 5, got 4"),
+            "another end": (with_argument(4, lambda k: [*k[:-1], 16]), "target_sizes: wanted to end at the number of columns, 17, got 16"),
+            "falling": (with_argument(3, lambda k: [5, 12, 8, 19, 19]), "source_sizes: wanted sizes that never fall, got 8 after 12"),
+            "fewer sizes": (with_argument(4, lambda k: k[1:]), "target_sizes: wanted"),
+            "measure": (with_argument(5, lambda m: m[1:]), r"measure: wanted shape \(41,\), got \(40,\)"),
+            "factor": (with_argument(6, lambda f: f[1:, 1:]), r"factor: wanted shape \(17, 17\), got \(16, 16\)"),
+            "narrow factor": (with_argument(6, lambda f: f.float()), "factor: wanted float64"),
+            "not finite": (with_argument(2, lambda x: x / 0), "target: wanted finite values"),
+            "maps not finite": (with_argument(0, lambda c: c / 0), "maps: wanted finite values"),
         },
     ),
     OpCase(

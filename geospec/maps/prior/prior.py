@@ -288,9 +288,8 @@ class FunctionalMapPrior(nn.Module):
         residual, level, ratio = (torch.zeros_like(x, dtype=torch.float64) for _ in range(3))
         each = max(1, CHUNK // max(1, x.shape[:-2].numel()))
         for first in range(0, draws, each):
-            options = {"seed": seed, "first": first, "form": "half"}
-            noisy = noisy_magnitudes(x, sigma, min(each, draws - first), **options)
-            sums = mask_sums(x, self.denoise(noisy, sigma), sigma, **options)
+            noisy = noisy_magnitudes(x, sigma, min(each, draws - first), seed=seed, first=first, form="half")
+            sums = mask_sums(x, self.denoise(noisy, sigma), sigma, seed=seed, first=first, form="half")
             residual, level, ratio = residual + sums.residual, level + sums.level, ratio + sums.ratio
         found = ratio / draws if estimator == "one_sided" else residual / level
         return (found / (2 * sigma**2)).to(x)
