@@ -116,7 +116,7 @@ def _reliability(exhibit: Reliability) -> Callable[[Picture, float, float], None
         for confidence, within, share in zip(exhibit.confidence, exhibit.within, exhibit.share, strict=True):
             if float(share) > 0:
                 picture.dot(*place(float(confidence), float(within)), 3 + 14 * float(share) ** 0.5, COLORS[0])
-        picture.text(x + 60, 66, f"mean distance from the line {exhibit.gap:.3f}", INK, size=12)
+        picture.text(x + width - 20, HEIGHT - 62, f"mean distance from the line {exhibit.gap:.3f}", INK, "end", size=12)
 
     return chart
 

@@ -64,7 +64,11 @@ def masks_on_real_pairs(setting: Setting) -> Iterator[Row]:
         best = min(means["Laplacian mask"], means["resolvent mask"])
         checks = (Check("distilled / better of Laplacian and resolvent", means["distilled mask"] / best, "at most", 1.0),)
         what = f"{name}: wave kernel signatures under different masks, then ZoomOut; nearer of truth and mirror"
-        yield Row(f"real masks {name}", what, "", checks, table_text(means), f"{len(chosen)} pairs", numbers={"mean_errors": means})
+        yield Row(f"real masks {name}", what, "", checks, table_text(means), counted(len(chosen)), numbers={"mean_errors": means})
+
+
+def counted(n: int) -> str:
+    return "1 pair" if n == 1 else f"{n} pairs"
 
 
 def nearer(pair: Pair, point_map: Tensor) -> Tensor:
@@ -125,7 +129,7 @@ def collection_row(name: str, pairs: Sequence[ShapePair], errors: Mapping[str, S
     claim = TOSCA_CLAIM if isometric and means["floor"] <= WITHIN_CLASS else ""
     what = f"{name}: geospec.match beside pyFM's WKS and ZoomOut, against the direct truth"
     exhibit = Curves(name, joined(errors))
-    return Row(f"match {name}", what, claim, tuple(checks), words, f"{len(pairs)} pairs", numbers=numbers, exhibit=exhibit)
+    return Row(f"match {name}", what, claim, tuple(checks), words, counted(len(pairs)), numbers=numbers, exhibit=exhibit)
 
 
 def confidence_row(confidence: Tensor, right: Tensor) -> Row:

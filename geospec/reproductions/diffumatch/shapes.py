@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -38,11 +38,13 @@ class Pair:
     @staticmethod
     def of(pair: ShapePair, points: int, seed: int = 0) -> Pair:
         """A pair from disk; errors are counted at ``points`` of its known correspondences, the same ones for truth and mirror."""
-        source, target = (unit_area(shape) for shape in pair.load())
+        source, target = pair.load()
+        if not isinstance(source, Mesh) or not isinstance(target, Mesh):
+            raise ArgumentError(problem(f"pair {pair.name}", "two meshes", f"{source!r} and {target!r}"))
         chosen = torch.randperm(len(pair.correspondence[0]), generator=torch.Generator().manual_seed(seed))[:points]
         known = [None if index is None else (index[1][chosen], index[0][chosen]) for index in (pair.correspondence, pair.symmetric)]
         assert known[0] is not None
-        return Pair(pair.name, source, target, known[0], known[1])
+        return Pair(pair.name, unit_area(source), unit_area(target), known[0], known[1])
 
     @staticmethod
     def registered(name: str, source: Mesh, target: Mesh) -> Pair:
@@ -153,5 +155,5 @@ def of_one_class(pair: ShapePair) -> bool:
 def turned(pair: ShapePair) -> ShapePair:
     """The pair with source and target exchanged."""
     source, target = pair.name.split()
-    known = {what: None if (index := getattr(pair, what)) is None else index[::-1] for what in ("correspondence", "symmetric", "landmarks")}
-    return replace(pair, name=f"{target} {source}", source=pair.target, target=pair.source, **known)
+    symmetric, landmarks = (None if known is None else known[::-1] for known in (pair.symmetric, pair.landmarks))
+    return ShapePair(f"{target} {source}", pair.target, pair.source, pair.correspondence[::-1], symmetric, landmarks)
