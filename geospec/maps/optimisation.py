@@ -81,11 +81,12 @@ class MapSide:
         operator = laplacian(shape) if operator is None else operator
         length = float(operator.mass.detach().double().sum()) ** 0.5
         total = basis.measure.sum()
-        unit = SampledBasis(basis.modes.detach() * total.sqrt(), basis.measure.detach() / total, basis.eigenvalues * length**2)
+        eigenvalues = basis.eigenvalues * length**2
+        unit = SampledBasis(basis.modes.detach() * total.sqrt(), basis.measure.detach() / total, eigenvalues)
         gradients = tangent_gradients(shape, operator)[:2]
         modes = unit.modes[:, :NETWORK_MODES]
         slopes = (length * (gradient @ modes) for gradient in gradients)
-        whole = SurfaceModes(unit.eigenvalues[:NETWORK_MODES], modes, modes.mT, *slopes)
+        whole = SurfaceModes(eigenvalues[:NETWORK_MODES], modes, modes.mT, *slopes)
         points = shape.points.detach().to(modes) / length
         points = points - unit.measure @ points
         index = ops.farthest_points(points, min(samples or shape.n_points, shape.n_points))
@@ -198,12 +199,11 @@ def optimise_map(
         fixed = pair.proper(start, start.mT)
         rotation = pair.rotation(start, source, target) if rotation is None else rotation
     inputs = _inputs(source, target, features, rotation).float()
-    shape = {"width": width, "blocks": blocks, "dropout": dropout}
     found: OptimisedMap | None = None
     for attempt in range(restarts):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + attempt)
-            net = DiffusionNet(inputs.shape[1], outputs, **shape).to(inputs.device)
+            net = DiffusionNet(inputs.shape[1], outputs, width=width, blocks=blocks, dropout=dropout).to(inputs.device)
             optimiser = torch.optim.Adam(net.parameters(), lr=learning_rate, betas=(0.9, 0.99))
             history: list[dict[str, float]] = []
             best = _Best(net)

@@ -252,10 +252,10 @@ class DiffusionNet(nn.Module):
         if features.dim() < 2 or features.shape[-2:] != (n, self.config["inputs"]):
             wanted = f"shape (..., {n}, {self.config['inputs']}), as the surfaces and the network have it"
             raise ShapeError(problem("features", wanted, tuple(features.shape)))
-        wanted = self.first.weight.dtype
+        kind = self.first.weight.dtype
         for name, given in (("features", features), *(("surfaces", surface.modes) for surface in seen)):
-            if given.dtype != wanted:
-                raise ArgumentError(problem(name, f"{wanted}, as the weights", given.dtype, "use .to(dtype=...)"))
+            if given.dtype != kind:
+                raise ArgumentError(problem(name, f"{kind}, as the weights", given.dtype, "use .to(dtype=...)"))
         x = self.first(features)
         for block in self.blocks:
             x = block(x, seen)
