@@ -146,7 +146,8 @@ def fit(path: Path) -> None:
         for name, where in (("fitted", train), ("held out", ~train), ("held out winners", ~train & ~ratio.isnan())):
             p, r = chance()[where], right[where]
             print(
-                f"{name}: {int(where.sum())} points, right {float(r.mean()):.3f}, said {float(p.mean()):.3f}, ECE {calibration_error(p, r):.3f}"
+                f"{name}: {int(where.sum())} points, right {float(r.mean()):.3f}, said {float(p.mean()):.3f}, "
+                f"ECE {calibration_error(p, r):.3f}"
             )
             print("   ", " ".join(f"{a:.2f}:{b:.2f}({c})" for a, b, c in diagram(p, r)))
 

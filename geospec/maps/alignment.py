@@ -190,7 +190,8 @@ def settle(source: Tensor, target: Tensor, rotations: Tensor, steps: int) -> tup
         to_target, to_source = squared.argmin(dim=2), squared.argmin(dim=1)
         both = target[to_target].mT @ source + target.T @ source[to_source]
         # Points and normals turn alike: each has a block of its own on the diagonal.
-        rotations, _ = best_rotations(sum(both[:, i : i + 3, i : i + 3] for i in range(0, source.shape[1], 3)), handed)
+        blocks = [both[:, i : i + 3, i : i + 3] for i in range(0, source.shape[1], 3)]
+        rotations, _ = best_rotations(torch.stack(blocks).sum(dim=0), handed)
     squared = _squared_distances(source, target, rotations)
     nearest = squared.min(dim=1)
     residuals = ((nearest.values.mean(dim=1) + squared.amin(dim=2).mean(dim=1)) / 2).sqrt()

@@ -24,7 +24,7 @@ HALF = 0.05
 #: A point is right when its image lies within this much, geodesic over the square root of the area, of the true one.
 RIGHT = 0.05
 #: Features of a point, see :func:`point_features`: by how much each lowers the logit, and what it is where maps are right.
-#: All numbers here come from ``python -m benchmarks.confidence``: maps right and wrong between generated shapes.
+#: Numbers set by hand; ``python -m benchmarks.confidence`` fits them to maps right and wrong between generated shapes, which is to be done.
 POINTS = {
     "round_trip": (1.2, 0.3),
     "tear": (0.8, 0.3),
@@ -150,9 +150,8 @@ def probability(of_points: Mapping[str, Tensor], of_map: Mapping[str, float]) ->
 
 def winner_probability(numbers: Mapping[str, float | None]) -> float:
     """Probability that the first hypothesis and not the next is right, from ``score`` and ``next_score``: 1/2 where they are equal."""
-    if numbers.get("next_score") is None:
-        return 1.0
-    return 1 / (1 + (numbers["score"] / numbers["next_score"]) ** EXPONENT)
+    score, following = numbers.get("score"), numbers.get("next_score")
+    return 1.0 if score is None or following is None else 1 / (1 + (score / following) ** EXPONENT)
 
 
 def map_warnings(numbers: Mapping[str, float | None]) -> list[str]:
@@ -161,20 +160,20 @@ def map_warnings(numbers: Mapping[str, float | None]) -> list[str]:
     ``numbers`` as for :func:`map_features`, and ``plausibility`` (:meth:`geospec.FunctionalMapPrior.plausibility`), ``score`` and
     ``next_score`` of the hypotheses, ``mean_confidence``.
     """
+    known = {name: value for name, value in numbers.items() if value is not None}
     found = []
-    orientation = numbers.get("orientation_agreement")
-    if orientation is not None and orientation < 0.5:
-        found.append(f"mirrored: {1 - orientation:.0%} of the target is laid on the source inside out")
-    if numbers.get("next_score") is not None and winner_probability(numbers) < 0.8:
+    if known.get("orientation_agreement", 1.0) < 0.5:
+        found.append(f"mirrored: {1 - known['orientation_agreement']:.0%} of the target is laid on the source inside out")
+    if winner_probability(numbers) < 0.6:
         found.append("symmetric ambiguity: a second map fits about as well")
-    if numbers.get("plausibility") is not None and numbers["plausibility"] < 0.01:
-        found.append(f"implausible: less likely than {1 - numbers['plausibility']:.0%} of true maps")
-    if numbers.get("coverage") is not None and numbers["coverage"] < 0.5:
-        found.append(f"partial: only {numbers['coverage']:.0%} of the source is reached")
-    if numbers.get("dirichlet_energy") is not None and numbers["dirichlet_energy"] > 4:
-        found.append(f"torn: neighbours are drawn apart, the map stretches {numbers['dirichlet_energy']:.1f} times as much as an isometry")
-    if numbers.get("mean_confidence") is not None and numbers["mean_confidence"] < 0.3:
-        found.append(f"doubtful: mean confidence {numbers['mean_confidence']:.2f}, the shapes may not correspond")
+    if known.get("plausibility", 1.0) < 0.01:
+        found.append(f"implausible: less likely than {1 - known['plausibility']:.0%} of true maps")
+    if known.get("coverage", 1.0) < 0.5:
+        found.append(f"partial: only {known['coverage']:.0%} of the source is reached")
+    if known.get("dirichlet_energy", 1.0) > 4:
+        found.append(f"torn: neighbours are drawn apart, the map stretches {known['dirichlet_energy']:.1f} times as much as an isometry")
+    if known.get("mean_confidence", 1.0) < 0.3:
+        found.append(f"doubtful: mean confidence {known['mean_confidence']:.2f}, the shapes may not correspond")
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import log10
 from typing import Any
 
 import torch
@@ -92,23 +93,23 @@ def elastic_refinement(
     to_target = checked_point_map("source_to_target", source_to_target, source.n_points, target.n_points).cpu()
     bodies = [_Body.of(shape, laplacian) for shape, laplacian in ((source, source_laplacian), (target, target_laplacian))]
     first, second = bodies
-    with_normals = normal > 0 and first.normals is not None and second.normals is not None
+    normals = None if normal == 0 or first.normals is None or second.normals is None else (first.normals, second.normals)
     on_target, on_source = second.rest[to_target], first.rest[to_source]
     moved = []
-    for length in torch.logspace(*torch.tensor(lengths, dtype=torch.float64).log10(), steps, dtype=torch.float64).tolist():
+    for length in torch.logspace(log10(lengths[0]), log10(lengths[1]), steps, dtype=torch.float64).tolist():
         on_target, turned_source = first.bent(second.rest[to_target], on_target, length)
         on_source, turned_target = second.bent(first.rest[to_source], on_source, length)
         here, there = [first.rest, on_target], [on_source, second.rest]
-        if with_normals:
-            facing = [_directions(turned_source, first.normals), second.normals]
-            weight = min(normal, SCATTER / max(float((facing[0] - facing[1][to_target]).norm(dim=1).median()), 1e-12))
-            here += [weight * first.normals, weight * facing[0]]
-            there += [weight * _directions(turned_target, second.normals), weight * facing[1]]
+        if normals is not None:
+            facing = _directions(turned_source, normals[0])
+            weight = min(normal, SCATTER / max(float((facing - normals[1][to_target]).norm(dim=1).median()), 1e-12))
+            here += [weight * normals[0], weight * facing]
+            there += [weight * _directions(turned_target, normals[1]), weight * normals[1]]
         of_source, of_target = torch.cat(here, dim=1), torch.cat(there, dim=1)
         before = to_source
         to_source, to_target = ops.knn(of_target, of_source, 1)[1][:, 0], ops.knn(of_source, of_target, 1)[1][:, 0]
         moved.append(float((first.rest[to_source] - first.rest[before]).norm(dim=1).mean()))
-    record = {"method": "elastic", "steps": steps, "lengths": list(lengths), "normals": with_normals, "moved": moved}
+    record = {"method": "elastic", "steps": steps, "lengths": list(lengths), "normals": normals is not None, "moved": moved}
     return ElasticPair(
         target_to_source=to_source.to(target_to_source.device),
         source_to_target=to_target.to(source_to_target.device),

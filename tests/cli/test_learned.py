@@ -113,7 +113,10 @@ def test_match_of_points_alone(run, shapes, tmp_path, monkeypatch):
     done = run(*words, "--basis", "learned", "--truth", shapes / "truth.txt", "--json")
     assert done.code == 0, done.err
     told = json.loads(done.out)
-    assert told["record"]["options"] == {"basis": "learned", "k": 10, "step": "auto", "landmarks": 0, "descriptors": "wks"}
+    options = told["record"]["options"]
+    assert "FunctionalMapPrior" in options.pop("prior")
+    wanted = {"basis": "learned", "k": 10, "step": "auto", "landmarks": 0, "quality": "fast", "seed": 0, "descriptors": "wks"}
+    assert options == wanted
     assert told["functional_map"] == [10, 10]
     assert "error" in told
     assert "what the bases are" in (tmp_path / "m.html").read_text()
