@@ -37,7 +37,7 @@ NUMBERS = {
     "commutativity": (6.0, 0.1),
     "stretch": (0.8, 1.0),
     "uncovered": (3.0, 0.3),
-    "mirrored": (6.0, 0.15),
+    "mirrored": (10.0, 0.15),
 }
 CONSTANT = 3.0
 #: How much the ratio of two hypotheses' scores tells which is right.
