@@ -4,13 +4,15 @@
     python -m benchmarks.confidence fit samples.npz         the constants of geospec/maps/confidence.py
     python -m benchmarks.confidence check FOLDER [--picture confidence.png]    error against confidence on pairs with ground truth
 
-Maps that are collected for each pair: those of all hypotheses, refined; the winner of those made without faces, which may be
-mirrored; and the winner between a source and the target of the next pair, of another family, where nothing is right.
+Maps that are collected for each pair, all refined as :func:`geospec.match` does: the winner among the hypotheses and the next; the
+winner of those made without faces, which may be mirrored; the mirrored truth where there is one; the winner on a part of the target;
+and the winner between the source and the target of the next pair, of another family, where nothing is right.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +21,15 @@ from torch import Tensor
 
 import geospec
 from geospec import maps
-from geospec.datasets import MAP_FAMILIES, deformed_pair, load_pairs
+from geospec.datasets import KINDS, MAP_FAMILIES, creature, deformed_pair, ground_truth, load_pairs, symmetric_ground_truth
 from geospec.descriptors import paired_signatures
 from geospec.maps.confidence import NUMBERS, POINTS, RIGHT, map_features
 
-K, K_FIRST, N_POINTS, MOST_HYPOTHESES = 100, 40, 200, 3
+K, K_FIRST, K_PRIOR, N_POINTS, N_VERTICES = 100, 40, 30, 200, 3000
+#: Pairs are divided into so many parts, each held out once; weight of the squared weights in the regression.
+FOLDS, PENALTY = 5, 3e-4
+#: Share of the target's points that a part keeps.
+PART = (0.4, 0.9)
 
 
 class Side:
@@ -35,121 +41,171 @@ class Side:
         self.basis = geospec.LaplaceBasis.fit(self.operator, K)
 
 
-def refined(hypothesis: Tensor, source: Side, target: Side) -> tuple[Tensor, Tensor]:
-    start = maps.bijective_zoomout(hypothesis, source.basis, target.basis, k_final=K, step="auto", subsample=2000)
-    return start.target_to_source, start.source_to_target
+class Pair:
+    """Two sides, the points at which the truth is known, and distances on the source from the true images to all points."""
+
+    def __init__(self, source: Side, target: Side, known: tuple[Tensor, Tensor] | None, prior: geospec.FunctionalMapPrior) -> None:
+        self.source, self.target, self.known, self.prior = source, target, known, prior
+        self.functions = paired_signatures(source.basis, target.basis, "wks")
+        self.points = torch.linspace(0, target.shape.n_points - 1, N_POINTS).long() if known is None else known[0]
+
+    def hypotheses(self, faces: bool) -> list[maps.MapHypothesis]:
+        seen = {"source_points": self.source.shape.vertices, "target_points": self.target.shape.vertices, "prior": self.prior}
+        corners = {"source_faces": self.source.shape.faces, "target_faces": self.target.shape.faces} if faces else {}
+        return maps.map_hypotheses(self.source.basis, self.target.basis, *self.functions, k=K_FIRST, **seen, **corners)
+
+    def numbers(self, to_source: Tensor) -> dict[str, float]:
+        """As the pipeline has them."""
+        source, target = self.source, self.target
+        functional_map = maps.point_to_functional(to_source, source.basis, target.basis)
+        spectra = source.basis.eigenvalues, target.basis.eigenvalues
+        return {
+            "coverage": float(maps.coverage(to_source, source.basis.measure)),
+            "dirichlet_energy": float(maps.dirichlet_energy(to_source, source.shape, target.operator)),
+            "orthogonality_residual": float(maps.orthogonality_residual(functional_map)),
+            "commutativity_residual": float(maps.commutativity_residual(functional_map, *spectra)),
+            "orientation_agreement": float(maps.orientation_agreement(to_source, source.shape, target.shape)),
+            "plausibility": float(self.prior.plausibility(functional_map[:K_PRIOR, :K_PRIOR].float())),
+        }
+
+    def rows(self, start: Tensor, pair: int, scores: tuple[float, ...] = (), rival: Tensor | None = None, sides: bool = True) -> np.ndarray:
+        """For each point: error (or a large one), features, score over next score, distance to the rival's image, number of the pair."""
+        source, target, points = self.source, self.target, self.points
+        bases = source.basis, target.basis
+        found = maps.bijective_zoomout(start, *bases, k_final=K, k_start=min(K_FIRST, K), step="auto", subsample=2000)
+        both = source.shape, target.shape
+        bent = maps.elastic_refinement(found.target_to_source, found.source_to_target, *both, source.operator, target.operator)
+        to_source, to_target = bent.target_to_source, bent.source_to_target
+        seen = maps.point_features(to_source, to_target, *both, *bases, descriptors=self.functions)
+        numbers = self.numbers(to_source)
+        if scores:
+            numbers["score"] = scores[0]
+        if not sides:
+            del numbers["orientation_agreement"]
+        whole = map_features(numbers)
+        error = torch.full((len(points),), 99.0, dtype=torch.float64)
+        if self.known is not None:
+            error = self.known[1].gather(1, to_source[points][:, None])[:, 0]
+        other = to_source if rival is None else maps.functional_to_point(rival, *bases)
+        apart = (source.shape.vertices[other] - source.shape.vertices[to_source]).norm(dim=1)[points]
+        ratio = scores[0] / scores[1] if len(scores) > 1 else float("nan")
+        constant = [*(whole.get(name, float("nan")) for name in NUMBERS), ratio]
+        columns = [error, *(seen[name][points] for name in POINTS), *(torch.full_like(error, value) for value in constant), apart]
+        return torch.stack([column.double() for column in [*columns, torch.full_like(error, pair)]], dim=1).numpy()
+
+    def winner(self, pair: int, faces: bool = True) -> np.ndarray:
+        found = self.hypotheses(faces)
+        scores = tuple(hypothesis.score for hypothesis in found[:2])
+        return self.rows(found[0].functional_map, pair, scores, found[1].functional_map if len(found) > 1 else None, faces)
+
+    def second(self, pair: int) -> list[np.ndarray]:
+        found = self.hypotheses(faces=True)
+        return [self.rows(h.functional_map, pair, (h.score,)) for h in found[1:2]]
 
 
-def numbers_of(to_source: Tensor, source: Side, target: Side) -> dict[str, float]:
-    """As the pipeline has them."""
-    functional_map = maps.point_to_functional(to_source, source.basis, target.basis)
-    return {
-        "coverage": float(maps.coverage(to_source, source.basis.measure)),
-        "dirichlet_energy": float(maps.dirichlet_energy(to_source, source.shape, target.operator)),
-        "orthogonality_residual": float(maps.orthogonality_residual(functional_map)),
-        "commutativity_residual": float(maps.commutativity_residual(functional_map, source.basis.eigenvalues, target.basis.eigenvalues)),
-        "orientation_agreement": float(maps.orientation_agreement(to_source, source.shape, target.shape)),
-    }
+def part_of(target: geospec.Mesh, truth: Tensor, seed: int) -> tuple[geospec.Mesh, Tensor]:
+    """What lies below a plane, the largest piece of it, and the truth there."""
+    generator = torch.Generator().manual_seed(seed)
+    height = target.vertices @ torch.randn(3, generator=generator, dtype=target.vertices.dtype)
+    share = PART[0] + (PART[1] - PART[0]) * float(torch.rand((), generator=generator))
+    kept = (height <= height.quantile(share))[target.faces].all(dim=1)
+    piece = geospec.repair(geospec.Mesh(target.vertices, target.faces[kept]), steps=("unreferenced", "largest-component"))
+    assert piece.vertex_map is not None
+    return piece, truth[piece.vertex_map.to_file]
 
 
-def hypotheses(source: Side, target: Side, faces: bool) -> tuple[list[maps.MapHypothesis], tuple[Tensor, Tensor]]:
-    functions = paired_signatures(source.basis, target.basis, "wks")
-    corners = {"source_faces": source.shape.faces, "target_faces": target.shape.faces} if faces else {}
-    return maps.map_hypotheses(source.basis, target.basis, *functions, k=K_FIRST, **corners), functions
-
-
-def rows(source: Side, target: Side, truth: tuple[Tensor, Tensor] | None, label: int) -> list[np.ndarray]:
-    """For each map and point: error (or a large one), the features, score over next score (winners only), distance to the rival's image."""
-    made = []
-    for faces in (True, False) if truth is not None else (True,):
-        found, functions = hypotheses(source, target, faces)
-        n = MOST_HYPOTHESES if faces and truth is not None else 1
-        rival = maps.functional_to_point(found[1].functional_map, source.basis, target.basis) if len(found) > 1 else None
-        for rank, hypothesis in enumerate(found[:n]):
-            to_source, to_target = refined(hypothesis.functional_map, source, target)
-            numbers = numbers_of(to_source, source, target)
-            seen = maps.point_features(to_source, to_target, source.shape, target.shape, source.basis, target.basis, descriptors=functions)
-            points = torch.linspace(0, target.shape.n_points - 1, N_POINTS).long() if truth is None else truth[0]
-            error = torch.full((len(points),), 99.0, dtype=torch.float64)
-            if truth is not None:
-                error = truth[1].gather(1, to_source[points][:, None])[:, 0]
-            whole = map_features(numbers)
-            if not faces:  # as if the shapes had no sides
-                whole["mirrored"] = float("nan")
-            ratio = hypothesis.score / found[1].score if rank == 0 and rival is not None else float("nan")
-            apart = (
-                torch.zeros(len(points))
-                if rival is None
-                else (source.shape.points[rival] - source.shape.points[to_source]).norm(dim=1)[points]
-            )
-            columns = [error, *(seen[name][points] for name in POINTS), *(torch.full_like(error, whole[name]) for name in NUMBERS)]
-            columns += [
-                torch.full_like(error, ratio),
-                apart,
-                torch.full_like(error, label),
-                torch.full_like(error, rank + 10 * (not faces)),
-            ]
-            made.append(torch.stack([column.double() for column in columns], dim=1).numpy())
-    return made
-
-
-def collect(output: Path, seeds: int) -> None:
-    made, last, label = [], None, 0
-    for seed in range(seeds):
+def generated(each: int) -> Iterator[tuple[str, geospec.Mesh, geospec.Mesh, Tensor, Tensor | None]]:
+    """Family, source, target, truth and mirrored truth; two meshes of a kind of creature serve all its identities and poses."""
+    for seed in range(each):
         for family in MAP_FAMILIES:
-            source, target, truth = deformed_pair(family, 100 + seed, n_vertices=2500)
-            sides = Side(source), Side(target)
-            points = torch.linspace(0, target.n_points - 1, N_POINTS).long()
-            distances = geospec.geodesic_distances(sides[0].shape, truth[points])
-            made += rows(*sides, (points, distances), label)
-            if last is not None and family != last[1]:
-                made += rows(last[0], sides[1], None, label)
-            last, label = (sides[0], family), label + 1
-            np.savez_compressed(output, rows=np.concatenate(made))
-            print(f"{family} {seed}: {100 * made[-1 if label == 1 else -2][:, 0].mean():.1f}", flush=True)
+            if family not in KINDS:
+                yield family, *deformed_pair(family, 1000 + seed, n_vertices=N_VERTICES), None
+                continue
+            drawn = [2 * seed + i for i in range(2)]
+            made = [creature(family, identity_seed=s, pose_seed=s, mesh_seed=i, n_vertices=N_VERTICES) for i, s in enumerate(drawn)]
+            mirrored = None if family == "hand" else symmetric_ground_truth(*made)
+            yield family, made[0].mesh, made[1].mesh, ground_truth(*made), mirrored
+
+
+def collect(output: Path, each: int) -> None:
+    prior = geospec.FunctionalMapPrior.pretrained()
+    made: list[np.ndarray] = []
+    last: Side | None = None
+    for number, (family, first, second, truth, mirrored) in enumerate(generated(each)):
+        source, target = Side(first), Side(second)
+
+        def known(truth: Tensor, source: Side = source) -> tuple[Tensor, Tensor]:
+            points = torch.linspace(0, len(truth) - 1, N_POINTS).long()
+            return points, geospec.geodesic_distances(source.shape, truth[points])
+
+        pair = Pair(source, target, known(truth), prior)
+        made += [pair.winner(number), *pair.second(number), pair.winner(number, faces=False)]
+        means = [f"{100 * rows[:, 0].mean():.1f}" for rows in made[-3:]]
+        if mirrored is not None:
+            made.append(pair.rows(maps.point_to_functional(mirrored, source.basis, target.basis), number))
+        piece, truth_there = part_of(target.shape, truth, number)
+        if piece.n_points > K:
+            made.append(Pair(source, Side(piece), known(truth_there), prior).winner(number))
+        if last is not None:
+            made.append(Pair(last, target, None, prior).winner(number))
+        last = source
+        np.savez_compressed(output, rows=np.concatenate(made))
+        print(number, family, *means, flush=True)
+
+
+class Samples:
+    """The columns of a file of samples, features about their means at points that are right; what is missing is there."""
+
+    def __init__(self, path: Path) -> None:
+        data = torch.from_numpy(np.load(path)["rows"])
+        n = len(POINTS) + len(NUMBERS)
+        self.right, features = (data[:, 0] < RIGHT).double(), data[:, 1 : 1 + n]
+        self.ratio, self.apart, self.pair = data[:, 1 + n], data[:, 2 + n], data[:, 3 + n]
+        self.usual = torch.stack([f[(self.right > 0) & ~f.isnan()].mean() for f in features.T])
+        self.features = torch.where(features.isnan(), 0, features - self.usual)
+
+    def chance(self, logs: Tensor, constant: Tensor, power: Tensor) -> Tensor:
+        """What :func:`geospec.maps.vertex_confidence` says for logarithms of weights and of the exponent."""
+        here = torch.sigmoid(constant - self.features @ logs.exp())
+        first = 1 / (1 + self.ratio.nan_to_num(1.0).clamp(1e-3) ** power.exp())
+        mixed = here * (first + (1 - first) * torch.exp2(-self.apart / (2 * RIGHT)))
+        return torch.where(self.ratio.isnan(), here, mixed).clamp(1e-6, 1 - 1e-6)
+
+    def regression(self, where: Tensor) -> list[Tensor]:
+        """Logistic regression with weights of one sign, and a small penalty on their size."""
+        logs = torch.zeros(self.features.shape[1], dtype=torch.float64, requires_grad=True)
+        constant = torch.zeros((), dtype=torch.float64, requires_grad=True)
+        power = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+        unknown = [logs, constant, power]
+        optimiser = torch.optim.LBFGS(unknown, max_iter=300, line_search_fn="strong_wolfe")
+
+        def closure() -> Tensor:
+            optimiser.zero_grad()
+            loss = torch.nn.functional.binary_cross_entropy(self.chance(*unknown)[where], self.right[where])
+            loss = loss + PENALTY * (logs.exp().square().sum() + power.exp().square() / 100)
+            loss.backward()
+            return loss
+
+        optimiser.step(closure)
+        return [value.detach() for value in unknown]
 
 
 def fit(path: Path) -> None:
-    """Logistic regression with one sign for every weight, by projected gradients; then the exponent of the choice of the winner."""
-    data = torch.from_numpy(np.load(path)["rows"])
-    n = len(POINTS) + len(NUMBERS)
-    right, features, ratio, apart, label = (data[:, 0] < RIGHT).double(), data[:, 1 : 1 + n], data[:, 1 + n], data[:, 2 + n], data[:, 3 + n]
-    typical = torch.stack([features[:, i][(right > 0) & ~features[:, i].isnan()].mean() for i in range(n)])
-    centred = torch.where(features.isnan(), 0, features - typical)
-    logs = torch.zeros(n, dtype=torch.float64, requires_grad=True)
-    constant = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    power = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
-
-    def chance() -> Tensor:
-        here = torch.sigmoid(constant - centred @ logs.exp())
-        first = 1 / (1 + ratio.clamp(1e-3) ** power.exp())
-        mixed = here * (first + (1 - first) * torch.exp2(-apart / (2 * RIGHT)))
-        return torch.where(ratio.isnan(), here, mixed).clamp(1e-6, 1 - 1e-6)
-
-    train = label % 4 != 3
-    optimiser = torch.optim.LBFGS([logs, constant, power], max_iter=300, line_search_fn="strong_wolfe")
-
-    def loss(where: Tensor) -> Tensor:
-        return torch.nn.functional.binary_cross_entropy(chance()[where], right[where]) + 1e-4 * logs.exp().square().sum()
-
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        value = loss(train)
-        value.backward()
-        return value
-
-    optimiser.step(closure)
-    with torch.no_grad():
-        for name, weight, middle in zip((*POINTS, *NUMBERS), logs.exp().tolist(), typical.tolist(), strict=True):
-            print(f'    "{name}": ({weight:.3g}, {middle:.3g}),')
-        print(f"CONSTANT = {float(constant):.3g}\nEXPONENT = {float(power.exp()):.3g}")
-        for name, where in (("fitted", train), ("held out", ~train), ("held out winners", ~train & ~ratio.isnan())):
-            p, r = chance()[where], right[where]
-            print(
-                f"{name}: {int(where.sum())} points, right {float(r.mean()):.3f}, said {float(p.mean()):.3f}, "
-                f"ECE {calibration_error(p, r):.3f}"
-            )
-            print("   ", " ".join(f"{a:.2f}:{b:.2f}({c})" for a, b, c in diagram(p, r)))
+    """Print the constants, and how well those hold that are fitted without a quarter of the pairs, there."""
+    samples = Samples(path)
+    held_out = torch.zeros_like(samples.right)
+    for fold in range(FOLDS):
+        out = samples.pair % FOLDS == fold
+        held_out[out] = samples.chance(*samples.regression(~out))[out]
+    logs, constant, power = samples.regression(torch.ones_like(samples.pair, dtype=torch.bool))
+    for name, weight, usual in zip((*POINTS, *NUMBERS), logs.exp().tolist(), samples.usual.tolist(), strict=True):
+        print(f'    "{name}": ({weight:.2g}, {usual:.2g}),')
+    print(f"CONSTANT = {constant:.2g}\nEXPONENT = {power.exp():.2g}")
+    everyone = torch.ones_like(samples.pair, dtype=torch.bool)
+    for name, where in (("all maps", everyone), ("winners", ~samples.ratio.isnan())):
+        p, r = held_out[where], samples.right[where]
+        print(f"{name}, held out: {len(r)} points, right {r.mean():.3f}, said {p.mean():.3f}, ECE {calibration_error(p, r):.3f}")
+        print("   ", " ".join(f"{a:.2f}:{b:.2f}({c})" for a, b, c in diagram(p, r)))
 
 
 def diagram(confidence: Tensor, right: Tensor, bins: int = 10) -> list[tuple[float, float, int]]:
@@ -174,7 +230,7 @@ def check(folder: Path, every: int, picture: Path | None) -> None:
         source, target = pair.load()
         match = geospec.match(source, target, quality="fast")
         chosen = torch.randperm(len(pair.correspondence[0]), generator=torch.Generator().manual_seed(0))[:N_POINTS]
-        on_target, on_source = (side[chosen] for side in pair.correspondence)
+        on_source, on_target = (side[chosen] for side in pair.correspondence)
         distances = geospec.geodesic_distances(source, on_source) / source.area.sqrt()
         said.append(match.confidence[on_target].double())
         errors.append(distances.gather(1, match.target_to_source[on_target][:, None])[:, 0].double())
@@ -214,7 +270,7 @@ def main() -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     first = verbs.add_parser("collect", help="make maps and write what is seen of them")
     first.add_argument("output", type=Path)
-    first.add_argument("--seeds", type=int, default=3, help="pairs of each family")
+    first.add_argument("--each", type=int, default=3, help="pairs of each kind of creature")
     second = verbs.add_parser("fit", help="print the constants")
     second.add_argument("samples", type=Path)
     third = verbs.add_parser("check", help="reliability on pairs with ground truth")
@@ -223,7 +279,7 @@ def main() -> None:
     third.add_argument("--picture", type=Path)
     options = parser.parse_args()
     if options.verb == "collect":
-        collect(options.output, options.seeds)
+        collect(options.output, options.each)
     elif options.verb == "fit":
         fit(options.samples)
     else:

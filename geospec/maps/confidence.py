@@ -8,7 +8,6 @@ the probability that the first is the right one comes in, at the points where th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import log
 
 import torch
 from torch import Tensor
@@ -24,24 +23,25 @@ HALF = 0.05
 #: A point is right when its image lies within this much, geodesic over the square root of the area, of the true one.
 RIGHT = 0.05
 #: Features of a point, see :func:`point_features`: by how much each lowers the logit, and what it is where maps are right.
-#: Numbers set by hand; ``python -m benchmarks.confidence`` fits them to maps right and wrong between generated shapes, which is to be done.
+#: All numbers here come from ``python -m benchmarks.confidence``: maps right and wrong between generated shapes.
 POINTS = {
-    "round_trip": (1.2, 0.3),
-    "tear": (0.8, 0.3),
-    "mismatch": (0.3, 0.3),
-    "residual": (0.6, 0.3),
+    "round_trip": (0.21, 0.11),
+    "tear": (0.36, 0.065),
+    "mismatch": (2.3, 0.33),
+    "residual": (0.5, 0.28),
 }
 #: The same for numbers of the map as a whole, see :func:`map_features`.
 NUMBERS = {
-    "orthogonality": (4.0, 0.3),
-    "commutativity": (6.0, 0.1),
-    "stretch": (0.8, 1.0),
-    "uncovered": (3.0, 0.3),
-    "mirrored": (10.0, 0.15),
+    "orthogonality": (1.4, 0.31),
+    "commutativity": (1.2, 0.1),
+    "uncovered": (3.5, 0.19),
+    "mirrored": (3.8, 0.07),
+    "implausible": (1.1, 0.58),
+    "score": (1.7, 0.25),
 }
-CONSTANT = 3.0
+CONSTANT = 0.88
 #: How much the ratio of two hypotheses' scores tells which is right.
-EXPONENT = 8.0
+EXPONENT = 27.0
 #: Neighbours of a point of a cloud.
 NEIGHBOURS = 8
 
@@ -127,16 +127,19 @@ def point_features(
 def map_features(numbers: Mapping[str, float | None]) -> dict[str, float]:
     """What is seen of the map as a whole, from those of its ``numbers`` that are there; 0 where nothing is wrong.
 
-    ``orthogonality``, ``commutativity``, ``stretch``, ``uncovered`` and ``mirrored`` come from ``orthogonality_residual``,
-    ``commutativity_residual``, ``dirichlet_energy``, ``coverage`` and ``orientation_agreement`` of :mod:`geospec.maps`.
+    ``orthogonality``, ``commutativity``, ``uncovered`` and ``mirrored`` come from ``orthogonality_residual``,
+    ``commutativity_residual``, ``coverage`` and ``orientation_agreement`` of :mod:`geospec.maps`;
+    ``implausible`` from the prior's ``plausibility``; ``score`` is that of the hypothesis.
     """
-    stretch, coverage, agreement = (numbers.get(name) for name in ("dirichlet_energy", "coverage", "orientation_agreement"))
+    coverage, agreement = numbers.get("coverage"), numbers.get("orientation_agreement")
+    plausibility = numbers.get("plausibility")
     made = {
         "orthogonality": numbers.get("orthogonality_residual"),
         "commutativity": numbers.get("commutativity_residual"),
-        "stretch": None if stretch is None else log(max(stretch, 1.0)),
         "uncovered": None if coverage is None else 1 - coverage,
         "mirrored": None if agreement is None else 1 - agreement,
+        "implausible": None if plausibility is None else 1 - plausibility,
+        "score": numbers.get("score"),
     }
     return {name: float(value) for name, value in made.items() if value is not None}
 

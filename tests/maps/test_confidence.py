@@ -107,8 +107,8 @@ def test_numbers_that_are_not_there_count_as_usual():
     nothing = {name: torch.zeros(1) for name in POINTS}
     usual = {name: usual for name, (_, usual) in NUMBERS.items()}
     torch.testing.assert_close(probability(nothing, {}), probability(nothing, usual))
-    assert map_features({"coverage": None, "score": 1.0}) == {}
-    assert map_features({"dirichlet_energy": 0.5, "coverage": 0.75}) == {"stretch": 0.0, "uncovered": 0.25}
+    assert map_features({"coverage": None, "mean_confidence": 1.0}) == {}
+    assert map_features({"dirichlet_energy": 0.5, "coverage": 0.75}) == {"uncovered": 0.25}
 
 
 def test_high_on_the_true_map_and_low_on_others(pair):

@@ -118,7 +118,7 @@ def test_by_the_network(scans, monkeypatch):
     match = geospec.match(*(scan.cloud for scan in scans), basis="network", k=20)
     assert match.functional_map.shape == (20, 20)
     assert match.record["bases"]["target"]["kind"] == "learned"
-    assert match.confidence.mean() > 0.3
+    assert match.confidence.mean() > 0.15
 
 
 def test_weyl_area_of_the_sphere_and_its_scaling():
