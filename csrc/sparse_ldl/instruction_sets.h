@@ -34,11 +34,7 @@ namespace geospec::ldl {
 // Calls f with a null pointer of the widest Dense this machine runs.
 template <class F>
 void dispatch_dense(const F& f) {
-#ifdef GEOSPEC_WIDE_X86
-  if (wide::widest() == wide::Registers::avx512) return f(static_cast<avx512::Dense*>(nullptr));
-  if (wide::widest() == wide::Registers::avx2) return f(static_cast<avx2::Dense*>(nullptr));
-#endif
-  f(static_cast<portable::Dense*>(nullptr));
+  wide::dispatch<GEOSPEC_WIDE_TYPES(Dense)>(f);
 }
 
 }  // namespace geospec::ldl

@@ -9,97 +9,31 @@
 #include "common/cuda.h"
 #include "spectral_nearest/checks.h"
 #include "spectral_nearest/spectral_nearest.h"
+#include "spectral_nearest/tile_cuda.h"
 
 namespace geospec {
 namespace {
 
-constexpr int kTile = 64;             // queries, and points, that a block of threads holds at once
-constexpr int kEach = 4;              // of each, per thread
-constexpr int kSide = kTile / kEach;  // threads along either side: 16 x 16
-constexpr int kChunk = 16;            // coordinates in shared memory at once
-constexpr int64_t kWanted = 1024;     // blocks that fill a large device several times over
-constexpr int64_t kNone = INT64_MAX;  // the index before any point has won
+constexpr int64_t kWanted = 1024;  // blocks that fill a large device several times over
 
-// Copies coordinates [first, first + kChunk) of R rows, transposed; zeros beyond the ends.
-template <int R, class T>
-__device__ void load_tile(const T* rows, int64_t begin, int64_t end, int64_t d, int64_t first, T (*tile)[R + 1]) {
-  for (int i = threadIdx.x; i < R * kChunk; i += blockDim.x) {
-    const int r = i / kChunk, k = i % kChunk;
-    const bool inside = begin + r < end && first + k < d;
-    tile[k][r] = inside ? rows[(begin + r) * d + first + k] : T(0);
-  }
-}
-
-// Running argmin of each query over one share of the points (blockIdx.y). Sums of squared differences in T, free
-// of cancellation, decide which points are measured again in double, so the winner is that of the CPU kernel.
+// Running argmin of each query over one share of the points (blockIdx.y).
 template <class T>
 __global__ void __launch_bounds__(kSide* kSide)
     nearest_kernel(const T* queries, const T* points, int64_t q, int64_t p, int64_t d, int64_t share, double* best_out,
                    int64_t* index_out) {
   __shared__ T query_tile[kChunk][kTile + 1], point_tile[kChunk][kTile + 1];
-  const int row = threadIdx.x / kSide, column = threadIdx.x % kSide;
   const int64_t q0 = int64_t(blockIdx.x) * kTile, p_begin = int64_t(blockIdx.y) * share;
   const int64_t p_end = p_begin + share < p ? p_begin + share : p;
   const T slack = T(1) + T(4) * rounding_error(d, T(1));
-  double best[kEach];
-  int64_t index[kEach];
-  T bar[kEach];
+  Winners<T> winners;
+  for (int i = 0; i < kEach; ++i) winners.begin(i, INFINITY, kNone, slack);
+  offer(queries, q0, q, d, points, p_begin, p_end, d, slack, query_tile, point_tile, winners);
+  agree(winners);
   for (int i = 0; i < kEach; ++i) {
-    best[i] = INFINITY;
-    bar[i] = INFINITY;
-    index[i] = kNone;
-  }
-  for (int64_t p0 = p_begin; p0 < p_end; p0 += kTile) {
-    T sum[kEach][kEach] = {};
-    for (int64_t first = 0; first < d; first += kChunk) {
-      __syncthreads();
-      load_tile<kTile>(queries, q0, q, d, first, query_tile);
-      load_tile<kTile>(points, p0, p_end, d, first, point_tile);
-      __syncthreads();
-#pragma unroll
-      for (int k = 0; k < kChunk; ++k) {
-        T a[kEach], b[kEach];
-#pragma unroll
-        for (int i = 0; i < kEach; ++i) {
-          a[i] = query_tile[k][row + kSide * i];
-          b[i] = point_tile[k][column + kSide * i];
-        }
-#pragma unroll
-        for (int i = 0; i < kEach; ++i)
-#pragma unroll
-          for (int j = 0; j < kEach; ++j) sum[i][j] += (a[i] - b[j]) * (a[i] - b[j]);
-      }
-    }
-#pragma unroll
-    for (int i = 0; i < kEach; ++i) {
-      const int64_t query = q0 + row + kSide * i;
-      if (query >= q) continue;
-#pragma unroll
-      for (int j = 0; j < kEach; ++j) {
-        const int64_t point = p0 + column + kSide * j;
-        if (point >= p_end || !(sum[i][j] <= bar[i])) continue;
-        const double squared = squared_distance(queries + query * d, points + point * d, d, 1.0);
-        if (!wins(squared, point, best[i], index[i])) continue;
-        best[i] = squared;
-        index[i] = point;
-        bar[i] = T(squared) * slack;
-      }
-    }
-  }
-#pragma unroll
-  for (int i = 0; i < kEach; ++i) {
-    for (int offset = kSide / 2; offset > 0; offset /= 2) {  // the threads of a row are neighbours in a warp
-      const double other = __shfl_xor_sync(0xffffffffu, best[i], offset, kSide);
-      const int64_t other_index = __shfl_xor_sync(0xffffffffu, static_cast<long long>(index[i]), offset, kSide);
-      if (wins(other, other_index, best[i], index[i])) {
-        best[i] = other;
-        index[i] = other_index;
-      }
-    }
-    const int64_t query = q0 + row + kSide * i;
-    if (column == 0 && query < q) {
-      best_out[blockIdx.y * q + query] = best[i];
-      index_out[blockIdx.y * q + query] = index[i];
+    const int64_t query = q0 + threadIdx.x / kSide + kSide * i;
+    if (threadIdx.x % kSide == 0 && query < q) {
+      best_out[blockIdx.y * q + query] = winners.best[i];
+      index_out[blockIdx.y * q + query] = winners.index[i];
     }
   }
 }
@@ -177,8 +111,8 @@ __global__ void __launch_bounds__(kQueries) knn_kernel(const T* queries, const T
     T sum[kPoints] = {};
     for (int64_t first = 0; first < d; first += kChunk) {
       __syncthreads();
-      load_tile<kQueries>(queries, q0, q, d, first, query_tile);
-      load_tile<kPoints>(points, p0, p, d, first, point_tile);
+      load_tile<kQueries>(queries, q0, q, d, d, first, query_tile);
+      load_tile<kPoints>(points, p0, p, d, d, first, point_tile);
       __syncthreads();
 #pragma unroll
       for (int c = 0; c < kChunk; ++c) {

@@ -9,17 +9,13 @@
 
 #include "common/cuda.h"
 #include "spectral_nearest/spectral_nearest.h"
+#include "spectral_nearest/tile_cuda.h"
 #include "zoomout/checks.h"
 #include "zoomout/zoomout.h"
 
 namespace geospec {
 namespace {
 
-constexpr int kTile = 64;             // queries, and points, that a block of threads holds at once
-constexpr int kEach = 4;              // of each, per thread
-constexpr int kSide = kTile / kEach;  // threads along either side: 16 x 16
-constexpr int kChunk = 16;            // coordinates in shared memory at once
-constexpr int64_t kNone = INT64_MAX;  // the index before any point has won
 constexpr int64_t kMostGrid = 65535;  // blocks along the slow sides of a grid
 
 // points (b, n_s, k_t): what each map makes of each row of the source, whose rows lie `stride` apart.
@@ -32,19 +28,8 @@ __global__ void carry_kernel(const T* maps, const T* source, int64_t b, int64_t 
   }
 }
 
-// Copies coordinates [first, first + kChunk) of a tile of rows, transposed; zeros beyond the ends.
-template <class T>
-__device__ void load_tile(const T* rows, int64_t begin, int64_t end, int64_t stride, int64_t d, int64_t first,
-                          T (*tile)[kTile + 1]) {
-  for (int i = threadIdx.x; i < kTile * kChunk; i += blockDim.x) {
-    const int r = i / kChunk, k = i % kChunk;
-    const bool inside = begin + r < end && first + k < d;
-    tile[k][r] = inside ? rows[(begin + r) * stride + first + k] : T(0);
-  }
-}
-
-// Running argmin of a tile of queries over the points of a map (blockIdx.y), as in spectral_nearest. It begins at the
-// images of the step before, if there was one, so that few points are measured in double.
+// Running argmin of a tile of queries over the points of a map (blockIdx.y). It begins at the images of the step
+// before, if there was one, so that few points are measured in double.
 template <class T>
 __global__ void __launch_bounds__(kSide* kSide)
     images_kernel(const T* queries, const T* all_points, int64_t b, int64_t n_t, int64_t n_s, int64_t d, int64_t stride,
@@ -56,66 +41,21 @@ __global__ void __launch_bounds__(kSide* kSide)
   for (int64_t map = blockIdx.y; map < b; map += gridDim.y) {
     const T* points = all_points + map * n_s * d;
     int64_t* images = all_images + map * n_t;
-    double best[kEach];
-    int64_t index[kEach];
-    T bar[kEach];
+    Winners<T> winners;
     for (int i = 0; i < kEach; ++i) {
       const int64_t query = q0 + row + kSide * i;
       const bool known = started && query < n_t;
-      index[i] = known ? images[query] : kNone;
-      best[i] = known ? squared_distance(queries + query * stride, points + index[i] * d, d, 1.0) : INFINITY;
-      bar[i] = known ? T(best[i]) * slack : T(INFINITY);
+      const int64_t image = known ? images[query] : kNone;
+      const double squared = known ? squared_distance(queries + query * stride, points + image * d, d, 1.0) : INFINITY;
+      winners.begin(i, squared, image, slack);
     }
-    for (int64_t p0 = 0; p0 < n_s; p0 += kTile) {
-      T sum[kEach][kEach] = {};
-      for (int64_t first = 0; first < d; first += kChunk) {
-        __syncthreads();
-        load_tile(queries, q0, n_t, stride, d, first, query_tile);
-        load_tile(points, p0, n_s, d, d, first, point_tile);
-        __syncthreads();
-#pragma unroll
-        for (int k = 0; k < kChunk; ++k) {
-          T x[kEach], y[kEach];
-#pragma unroll
-          for (int i = 0; i < kEach; ++i) {
-            x[i] = query_tile[k][row + kSide * i];
-            y[i] = point_tile[k][column + kSide * i];
-          }
-#pragma unroll
-          for (int i = 0; i < kEach; ++i)
-#pragma unroll
-            for (int j = 0; j < kEach; ++j) sum[i][j] += (x[i] - y[j]) * (x[i] - y[j]);
-        }
-      }
-#pragma unroll
-      for (int i = 0; i < kEach; ++i) {
-        const int64_t query = q0 + row + kSide * i;
-        if (query >= n_t) continue;
-#pragma unroll
-        for (int j = 0; j < kEach; ++j) {
-          const int64_t point = p0 + column + kSide * j;
-          if (point >= n_s || !(sum[i][j] <= bar[i])) continue;
-          const double squared = squared_distance(queries + query * stride, points + point * d, d, 1.0);
-          if (!wins(squared, point, best[i], index[i])) continue;
-          best[i] = squared;
-          index[i] = point;
-          bar[i] = T(squared) * slack;
-        }
-      }
-    }
+    offer(queries, q0, n_t, stride, points, int64_t(0), n_s, d, slack, query_tile, point_tile, winners);
     __syncthreads();  // every thread of a row has read the images that its first is about to write
-#pragma unroll
+    agree(winners);
     for (int i = 0; i < kEach; ++i) {
-      for (int offset = kSide / 2; offset > 0; offset /= 2) {  // the threads of a row are neighbours in a warp
-        const double other = __shfl_xor_sync(0xffffffffu, best[i], offset, kSide);
-        const int64_t other_index = __shfl_xor_sync(0xffffffffu, static_cast<long long>(index[i]), offset, kSide);
-        if (wins(other, other_index, best[i], index[i])) {
-          best[i] = other;
-          index[i] = other_index;
-        }
-      }
       const int64_t query = q0 + row + kSide * i;
-      if (column == 0 && query < n_t) images[query] = index[i] == kNone ? 0 : index[i];  // none: not comparable
+      const int64_t winner = winners.index[i];
+      if (column == 0 && query < n_t) images[query] = winner == kNone ? 0 : winner;  // none: not comparable
     }
     __syncthreads();
   }
