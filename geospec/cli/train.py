@@ -91,10 +91,10 @@ def eigenbasis(
     The clouds are made on the spot. What is written holds the averaged weights, the sizes, the command, the seed, and how good
     the network is on clouds held out.
     """
-    from geospec import pipelines
-
     check_output("--output", output, (".safetensors",))
     checked_device(device)
+    from geospec import pipelines
+
     plan = pipelines.EigenbasisTraining(
         steps=steps,
         batch=batch,
@@ -111,7 +111,7 @@ def eigenbasis(
         "eigenbasis",
         lambda run, **rest: pipelines.train_eigenbasis(plan, output, run, resume=resume, processes=processes, **rest),
         f"{steps:,} steps of {batch} clouds of {points:,} points, {modes} modes, on {device}",
-        {name: value for name, value in vars(plan).items() if name in _EIGENBASIS_SAID},
+        {name: getattr(plan, name) for name in _EIGENBASIS_SAID},
         output=output,
         folder=folder,
         processes=processes,
@@ -159,14 +159,14 @@ def prior(
     The maps are made on the spot, between generated shapes of many families, and kept for the next time. What is written holds the
     averaged weights, the sizes, the command, the seed, and how well maps of shapes held out are denoised.
     """
+    check_output("--output", output, (".safetensors",))
+    checked_device(device)
     from geospec import pipelines
     from geospec.maps import PriorTraining
 
-    check_output("--output", output, (".safetensors",))
-    checked_device(device)
     plan = PriorTraining(steps=steps, batch=batch, width=width, depth=depth, device=device, seed=seed)
     left = tuple(leave_out or ())
-    said: dict[str, Any] = {name: value for name, value in vars(plan).items() if name in _PRIOR_SAID}
+    said: dict[str, Any] = {name: getattr(plan, name) for name in _PRIOR_SAID}
     said |= {"maps": maps, "held-out": held_out}
     _run(
         "prior",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from numbers import Integral
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from ..bases import EigenbasisNetwork
 from ..bases.learned.network import KIND
 from ..datasets import training_cloud
 from ..errors import ArgumentError, problem
-from ..training import TrainingOptions, launch, mixed_seed, rank, train, world
+from ..training import TrainingPlan, launch, mixed_seed, rank, train, world
 from ..weights import save_weights
 from .eigenbasis_lessons import HeatLesson
 
@@ -26,21 +25,22 @@ Progress = Callable[[str, int, int], None]
 Report = Callable[[dict[str, Any]], None]
 
 
-@dataclass(frozen=True)
-class EigenbasisTraining:
-    """The sizes of a training.
+@dataclass(frozen=True, kw_only=True)
+class EigenbasisTraining(TrainingPlan):
+    """The sizes of a training, beside those of every :class:`geospec.training.TrainingPlan`; its batches are of clouds.
 
     Parameters
     ----------
-    steps, batch : updates, and clouds in each. points, modes : of each cloud.
+    points, modes : of each cloud.
     learned, width, depth : of the network.
     shapes : clouds in the pool, each made when it is first drawn.
     held_out : clouds beyond the pool, for validation.
-    device : ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. seed : of everything random.
     """
 
     steps: int = 4000
     batch: int = 8
+    learning_rate: float = 2e-3
+    validate_every: int = 250
     points: int = 1024
     modes: int = 64
     learned: int = 64
@@ -48,34 +48,13 @@ class EigenbasisTraining:
     depth: int = 2
     shapes: int = 1000
     held_out: int = 16
-    learning_rate: float = 2e-3
-    validate_every: int = 250
-    device: str = "cpu"
-    seed: int = 0
+
+    least: ClassVar[Mapping[str, int]] = {"seed": 0, "held_out": 0}
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value, least = getattr(self, field.name), 0 if field.name in ("seed", "held_out") else 1
-            if field.type == "int" and (isinstance(value, bool) or not isinstance(value, Integral) or value < least):
-                raise ArgumentError(problem(field.name, f"a whole number, at least {least}", repr(value)))
+        super().__post_init__()
         if self.modes > self.points:
             raise ArgumentError(problem("modes", f"at most the {self.points} points of a cloud", self.modes))
-
-    def options(self) -> TrainingOptions:
-        """How the loop is to train."""
-        return TrainingOptions(
-            self.steps,
-            self.learning_rate,
-            warmup=min(500, self.steps // 10),
-            checkpoint_every=self.validate_every,
-            validate_every=self.validate_every,
-            seed=self.seed,
-        )
-
-    def task(self) -> dict[str, Any]:
-        """What else a checkpoint depends on."""
-        loop = ("steps", "learning_rate", "seed", "validate_every", "device")
-        return {name: value for name, value in asdict(self).items() if name not in loop}
 
 
 class Lesson(Protocol):

@@ -4,6 +4,7 @@ from .checkpoint import Checkpoints
 from .ema import MovingAverage
 from .loop import Batches, TrainingResult, train
 from .options import TrainingOptions, learning_rate, mixed_seed
+from .plan import TrainingPlan
 from .processes import launch, leads, rank, world
 from .record import read_record
 
@@ -12,6 +13,7 @@ __all__ = [
     "Checkpoints",
     "MovingAverage",
     "TrainingOptions",
+    "TrainingPlan",
     "TrainingResult",
     "launch",
     "leads",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
-from numbers import Integral
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from ...diffusion import EDM, LogNormalLevels
 from ...errors import ArgumentError, problem
-from ...training import TrainingOptions, TrainingResult, mixed_seed, train
+from ...training import TrainingOptions, TrainingPlan, TrainingResult, mixed_seed, train
 
 if TYPE_CHECKING:
     from .prior import FunctionalMapPrior
@@ -21,24 +20,22 @@ if TYPE_CHECKING:
 VALIDATION_LEVELS = (0.1, 0.3, 1.0)
 
 
-@dataclass(frozen=True)
-class PriorTraining:
-    """The sizes of a training.
+@dataclass(frozen=True, kw_only=True)
+class PriorTraining(TrainingPlan):
+    """The sizes of a training, beside those of every :class:`geospec.training.TrainingPlan`; its batches are of functional maps.
 
     Parameters
     ----------
-    steps, batch : updates, and maps in each. learning_rate : the highest.
     width, depth, heads, patch : of the network, see :class:`geospec.nn.DiffusionTransformer`.
     smallest : modes of the smallest maps that it sees; each share of a batch has sizes of its own, source and target drawn apart
         half of the time.
     level, spread : median of the noise levels in training and deviation of their logarithm.
-    validate_every : steps between measurements and checkpoints.
-    device : ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. seed : of everything random.
     """
 
     steps: int = 6000
     batch: int = 96
     learning_rate: float = 2e-3
+    validate_every: int = 500
     width: int = 128
     depth: int = 6
     heads: int = 4
@@ -46,17 +43,6 @@ class PriorTraining:
     smallest: int = 20
     level: float = 0.2
     spread: float = 1.2
-    validate_every: int = 500
-    device: str = "cpu"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value, least = getattr(self, field.name), 0 if field.name == "seed" else 1
-            if field.type == "int" and (isinstance(value, bool) or not isinstance(value, Integral) or value < least):
-                raise ArgumentError(problem(field.name, f"a whole number, at least {least}", repr(value)))
-            if field.type == "float" and (isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf")):
-                raise ArgumentError(problem(field.name, "a positive number", repr(value)))
 
     def network(self) -> dict[str, Any]:
         """Arguments of the network."""
@@ -64,20 +50,7 @@ class PriorTraining:
 
     def options(self) -> TrainingOptions:
         """How the loop is to train."""
-        return TrainingOptions(
-            self.steps,
-            self.learning_rate,
-            warmup=min(500, self.steps // 10),
-            betas=(0.9, 0.99),
-            checkpoint_every=self.validate_every,
-            validate_every=self.validate_every,
-            seed=self.seed,
-        )
-
-    def task(self) -> dict[str, Any]:
-        """What else a checkpoint depends on."""
-        loop = ("steps", "learning_rate", "seed", "validate_every", "device")
-        return {name: value for name, value in asdict(self).items() if name not in loop}
+        return replace(super().options(), betas=(0.9, 0.99))
 
 
 def moments(maps: Tensor) -> tuple[Tensor, Tensor]:
