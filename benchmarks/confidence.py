@@ -167,7 +167,7 @@ class Samples:
     def chance(self, logs: Tensor, constant: Tensor, power: Tensor) -> Tensor:
         """What :func:`geospec.maps.vertex_confidence` says for logarithms of weights and of the exponent."""
         here = torch.sigmoid(constant - self.features @ logs.exp())
-        first = 1 / (1 + self.ratio.nan_to_num(1.0).clamp(1e-3) ** power.exp())
+        first = 1 / (1 + self.ratio.nan_to_num(1.0).clamp(1e-3, 1.0) ** power.exp())
         mixed = here * (first + (1 - first) * torch.exp2(-self.apart / (2 * RIGHT)))
         return torch.where(self.ratio.isnan(), here, mixed).clamp(1e-6, 1 - 1e-6)
 

@@ -79,7 +79,7 @@ def run(
             "--quality",
             metavar="fast|best",
             rich_help_panel=options.METHOD,
-            help="fast: hypotheses and ZoomOut, seconds. best: also learns features on this pair under the prior, about a minute.",
+            help="fast: seconds. best: also learns features on this pair under the prior, ten seconds more, and keeps the likelier map.",
         ),
     ] = "fast",
     landmarks: Annotated[

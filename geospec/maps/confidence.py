@@ -28,7 +28,7 @@ POINTS = {
     "round_trip": (0.21, 0.11),
     "tear": (0.36, 0.065),
     "mismatch": (2.3, 0.33),
-    "residual": (0.5, 0.28),
+    "residual": (0.53, 0.28),
 }
 #: The same for numbers of the map as a whole, see :func:`map_features`.
 NUMBERS = {
@@ -36,12 +36,12 @@ NUMBERS = {
     "commutativity": (1.2, 0.1),
     "uncovered": (3.5, 0.19),
     "mirrored": (3.8, 0.07),
-    "implausible": (1.1, 0.58),
-    "score": (1.7, 0.25),
+    "implausible": (0.95, 0.58),
+    "score": (1.8, 0.25),
 }
-CONSTANT = 0.88
+CONSTANT = 0.86
 #: How much the ratio of two hypotheses' scores tells which is right.
-EXPONENT = 27.0
+EXPONENT = 22.0
 #: Neighbours of a point of a cloud.
 NEIGHBOURS = 8
 
@@ -152,9 +152,12 @@ def probability(of_points: Mapping[str, Tensor], of_map: Mapping[str, float]) ->
 
 
 def winner_probability(numbers: Mapping[str, float | None]) -> float:
-    """Probability that the first hypothesis and not the next is right, from ``score`` and ``next_score``: 1/2 where they are equal."""
+    """Probability that the first hypothesis and not the next is right, from ``score`` and ``next_score``: 1/2 where they are equal.
+
+    At least 1/2: where the first has the worse score, a closer look, which ended for it, has been taken.
+    """
     score, following = numbers.get("score"), numbers.get("next_score")
-    return 1.0 if score is None or following is None else 1 / (1 + (score / following) ** EXPONENT)
+    return 1.0 if score is None or following is None else 1 / (1 + min(score / following, 1.0) ** EXPONENT)
 
 
 def map_warnings(numbers: Mapping[str, float | None]) -> list[str]:

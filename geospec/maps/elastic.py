@@ -26,6 +26,8 @@ STEPS = 8
 NORMAL, SCATTER = 0.1, 0.02
 #: Local scales come from so many rings of neighbours, and lie between the inverse of the most and the most.
 WIDENINGS, MOST_SCALE = 10, 2.0
+#: So much of the moments of the next ring counts for a point's rotation, and so many rings.
+BESIDE, RINGS = 0.01, 4
 #: Local rotations and positions are solved for in turn, so many times a step.
 ROUNDS = 2
 
@@ -171,13 +173,18 @@ class _Body:
         """The rotation and scale that best carry the edges at each point to what they have become; scales from a wider neighbourhood."""
         now = positions[self.rows] - positions[self.columns]
         outer = (self.weights[:, None] * now)[:, :, None] * edges[:, None, :]
-        u, _, vh = torch.linalg.svd(outer.new_zeros(len(positions), 3, 3).index_add_(0, self.rows, outer))
+        moments = outer.new_zeros(len(positions), 3, 3).index_add_(0, self.rows, outer)
+        hold = self._sum(self.weights)
+        # Where a map sends a whole neighbourhood to one point or a line, its own edges leave the rotation open: the rings around decide.
+        for _ in range(RINGS):
+            beside = (self.weights / hold[self.rows])[:, None, None] * moments[self.columns]
+            moments = moments + BESIDE * torch.zeros_like(moments).index_add_(0, self.rows, beside)
+        u, _, vh = torch.linalg.svd(moments)
         sign = torch.linalg.det(u @ vh)  # of +-1: a reflection is turned into the nearest rotation by its weakest direction
         u = torch.cat([u[:, :, :2], u[:, :, 2:] * sign[:, None, None]], dim=2)
         rotations = u @ vh
         kept = self._sum(self.weights * (_turn(rotations[self.rows], edges) * now).sum(dim=1))
         before = self._sum(self.weights * edges.square().sum(dim=1))
-        hold = self._sum(self.weights)
         for _ in range(WIDENINGS):
             kept, before = (x + self._sum(self.weights * x[self.columns]) / hold for x in (kept, before))
         return (kept / before).clamp(1 / MOST_SCALE, MOST_SCALE)[:, None, None] * rotations

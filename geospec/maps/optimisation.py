@@ -21,7 +21,7 @@ from ..shapes.cloud import PointCloud
 from ..shapes.mesh import Mesh
 from .functional_map import solve_functional_map
 from .prior import FunctionalMapPrior, distillation_loss, properness_loss
-from .refinement import schedule
+from .refinement import nearest_to_two, schedule
 
 #: Inputs of the network that are known by name.
 INPUTS = ("xyz", "wks", "hks")
@@ -313,18 +313,11 @@ class _Pair:
         forward, backward = forward.float(), backward.float()
         for size, following in pairwise([*self.sizes, self.sizes[-1]]):
             on_source, on_target = source.modes[:, :size], target.modes[:, :size]
-            to_source = _nearest_to_two(on_target, on_source @ forward.mT, on_source @ backward)
-            to_target = _nearest_to_two(on_source, on_target @ backward.mT, on_target @ forward)
+            to_source = nearest_to_two(on_target, on_source @ forward.mT, on_source @ backward)
+            to_target = nearest_to_two(on_source, on_target @ backward.mT, on_target @ forward)
             forward = target.analysis[:following] @ source.modes[:, :following][to_source]
             backward = source.analysis[:following] @ target.modes[:, :following][to_target]
         return forward[: self.k, : self.k].double(), backward[: self.k, : self.k].double()
-
-
-def _nearest_to_two(queries: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """``argmin_q |x_q - p|^2 + |y_q - p|^2``, the rule of :func:`geospec.maps.bijective_zoomout`."""
-    spread = (first - second).square().sum(dim=1, keepdim=True).sqrt() / 2
-    points = torch.cat([(first + second) / 2, spread], dim=1)
-    return ops.spectral_nearest(nn.functional.pad(queries, (0, 1)), points)[0]
 
 
 def _inputs(source: MapSide, target: MapSide, features: str | tuple[Tensor, Tensor], rotation: Tensor | None) -> Tensor:

@@ -253,12 +253,12 @@ def _search_both(forward: Tensor, backward: Tensor, source: SampledBasis, target
     forward, backward = forward.to(source.modes.dtype), backward.to(source.modes.dtype)
     ratio = area_ratio(source, target)
     phi_s, phi_t = source.modes[:, :k_s], target.modes[:, :k_t]
-    to_source = _nearest_to_two(phi_t, phi_s @ (ratio * forward.mT), phi_s @ backward)
-    to_target = _nearest_to_two(phi_s, phi_t @ (backward.mT / ratio), phi_t @ forward)
+    to_source = nearest_to_two(phi_t, phi_s @ (ratio * forward.mT), phi_s @ backward)
+    to_target = nearest_to_two(phi_s, phi_t @ (backward.mT / ratio), phi_t @ forward)
     return to_source, to_target
 
 
-def _nearest_to_two(queries: Tensor, first: Tensor, second: Tensor) -> Tensor:
+def nearest_to_two(queries: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """``argmin_q |x_q - p|^2 + |y_q - p|^2`` as one search: it equals ``2 |m_q - p|^2 + 2 |(x - y) / 2|_q^2``, ``m`` the midpoint."""
     spread = (first - second).square().sum(dim=1, keepdim=True).sqrt() / 2
     points = torch.cat([(first + second) / 2, spread], dim=1)

@@ -72,8 +72,8 @@ def match(
         and choose among the hypotheses; the result need not pass through them exactly.
     prior : what true functional maps look like: the name of one that ships, a :class:`geospec.FunctionalMapPrior`, or ``None``. It takes
         part in the choice of the first map and tells of the result how plausible it is.
-    quality : ``"fast"``, hypotheses and ZoomOut; ``"best"`` also optimises a network's features on this pair under the prior
-        (:func:`geospec.maps.optimise_map`), half a minute of one core, and keeps the map that the prior finds more likely.
+    quality : ``"fast"``, hypotheses, ZoomOut and elastic refinement; ``"best"`` also optimises a network's features on this pair under
+        the prior (:func:`geospec.maps.optimise_map`), some ten seconds of one core, and keeps the map that the prior finds likelier.
     step : modes added at each step of ZoomOut, or ``"auto"``, see :func:`geospec.maps.zoomout`.
     seed : of the draws of noise and the network's weights.
     cache : keep the eigenbases of ``"laplace"`` on disk, see :meth:`geospec.LaplaceBasis.fit`.
@@ -89,8 +89,8 @@ def match(
     ------
     ArgumentError : an option out of range; ShapeError : a shape in several pieces, empty, or without area.
 
-    Cost at 5k vertices, k = 100: about 2 s on two cores; at 50k: a minute and less than 3 GB. ``"learned"`` adds 7 to 10 s of one core
-    for each cloud of 2,000 points or more.
+    Cost at 5k vertices, k = 100: about 3 s of one core, ``"best"`` 15 s; at 50k: a minute and less than 3 GB. ``"learned"`` adds 7 to
+    10 s of one core for each cloud of 2,000 points or more.
     Source: Ovsjanikov et al. 2012; Melzi et al. 2019; Ren et al. 2018 and 2020.
     """
     one_of("quality", quality, tuple(STAGES))
@@ -125,25 +125,14 @@ def match(
             sides = [maps.MapSide.of(*parts) for parts in zip((part.shape for part in used), bases, operators, strict=True)]
             learned = _features_map(first.functional_map, sides, judge, seed, progress)
             starts.append(learned.functional_map.to(first.functional_map))
-            first.evidence["feature_steps"] = learned.steps_done
     with watch("refinement"):
-        samples = N_SAMPLES if min(basis.n for basis in unit) > N_SAMPLES else None
-        ends = [maps.bijective_zoomout(start, unit[0], unit[1], k_final=k, step=step, subsample=samples) for start in starts]
-        refined = ends[0]
-        if judge is not None and len(ends) > 1:
-            likelihoods = [float(judge.log_likelihood(_low(end.functional_map, judge))) for end in ends]
-            refined = ends[likelihoods.index(max(likelihoods))]
-            first.evidence["features_kept"] = refined is not ends[0]
-        to_source, to_target = refined.target_to_source.cpu(), refined.source_to_target.cpu()
-        if all(part.shape.points.shape[1] == 3 for part in used):
-            bent = maps.elastic_refinement(to_source, to_target, used[0].shape, used[1].shape, operators[0], operators[1])
-            to_source, to_target = bent.target_to_source, bent.source_to_target
+        to_source, to_target, kept = _refined(starts, unit, used, operators, k, step, judge)
     with watch("evaluation"):
         functional_map = maps.point_to_functional(to_source, *bases)
         numbers = _numbers(to_source, used, operators[1], bases, unit, functional_map)
         if judge is not None and k >= FEWEST_PRIOR:
             numbers["plausibility"] = float(judge.plausibility(_low(functional_map * area_ratio(*bases).sqrt(), judge)))
-        evidence: dict[str, Any] = {name: first.evidence[name] for name in ("score", "next_score") if name in first.evidence}
+        told_first = {"score": first.evidence.get("score"), "next_score": first.evidence.get("next_score")}
         confidence = maps.vertex_confidence(
             to_source,
             to_target,
@@ -151,12 +140,12 @@ def match(
             used[1].shape,
             bases[0],
             bases[1],
-            numbers=numbers | evidence,
+            numbers=numbers | told_first,
             descriptors=(functions[0].cpu(), functions[1].cpu()),
             rival=None if first.rival is None else maps.functional_to_point(first.rival, unit[0], unit[1]).cpu(),
         )
         numbers["mean_confidence"] = float(confidence.mean())
-        warnings = maps.map_warnings(numbers | evidence)
+        warnings = maps.map_warnings(numbers | told_first)
 
     options = {**spectra.options(), "k": k, "step": step, "landmarks": 0 if landmarks is None else len(landmarks)}
     options |= {"quality": quality, "prior": None if judge is None else repr(judge), "seed": seed}
@@ -175,7 +164,7 @@ def match(
             "options": options,
             "numbers": numbers,
             "warnings": warnings,
-            "first_map": first.evidence,
+            "first_map": first.evidence | ({} if len(starts) == 1 else {"feature_steps": learned.steps_done, "features_kept": kept == 1}),
             "bases": told,
             "seconds": watch.finish(),
             "device": str(place),
@@ -286,7 +275,10 @@ def _first_map(
     pairs: Tensor | None,
     prior: maps.FunctionalMapPrior | None,
 ) -> _FirstMap:
-    """The best of several rough maps, by its score or by the landmarks; of few modes, the least-squares map."""
+    """The best of several rough maps, by its score or by the landmarks; of few modes, the least-squares map.
+
+    Landmarks leave no rival: they know better than scores.
+    """
     source, target = unit
     if source.k < maps.FEWEST_MODES:
         a, b = source.analyze(functions[0]), target.analyze(functions[1])
@@ -306,10 +298,9 @@ def _first_map(
         prior=prior,
         k=k,
     )
-    best = found[0]
+    best, rival = found[0], next(iter(found[1:]), None)
     if pairs is not None:
-        best = min(found, key=lambda h: float(maps.landmark_residual(h.functional_map, source, target, pairs)))
-    rival = next((h for h in found if h is not best), None)
+        best, rival = min(found, key=lambda h: float(maps.landmark_residual(h.functional_map, source, target, pairs))), None
     evidence = {"method": "hypotheses", "score": best.score, "next_score": rival and rival.score, **best.terms}
     return _FirstMap(best.functional_map, None if rival is None else rival.functional_map, evidence)
 
@@ -321,6 +312,29 @@ def _features_map(
     source, target = sides
     k = min(K_PRIOR, prior.k, *start.shape)
     return maps.optimise_map(source, target, prior, k=k, start=start[:k, :k], seed=seed, progress=progress)
+
+
+def _refined(
+    starts: list[Tensor],
+    unit: list[SampledBasis],
+    used: list[InUse],
+    operators: list[Laplacian],
+    k: int,
+    step: int | str,
+    prior: maps.FunctionalMapPrior | None,
+) -> tuple[Tensor, Tensor, int]:
+    """Both point maps, on the CPU, and which of the starts led to them: of several, the one whose end the prior finds likeliest."""
+    samples = N_SAMPLES if min(basis.n for basis in unit) > N_SAMPLES else None
+    ends = [maps.bijective_zoomout(start, unit[0], unit[1], k_final=k, step=step, subsample=samples) for start in starts]
+    kept = 0
+    if prior is not None and len(ends) > 1:
+        kept = max(range(len(ends)), key=lambda i: float(prior.log_likelihood(_low(ends[i].functional_map, prior))))
+    to_source, to_target = ends[kept].target_to_source.cpu(), ends[kept].source_to_target.cpu()
+    source, target = (part.shape for part in used)
+    if source.points.shape[1] == target.points.shape[1] == 3:
+        bent = maps.elastic_refinement(to_source, to_target, source, target, operators[0], operators[1])
+        to_source, to_target = bent.target_to_source, bent.source_to_target
+    return to_source, to_target, kept
 
 
 def _low(functional_map: Tensor, prior: maps.FunctionalMapPrior) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 
 from geospec.errors import ArgumentError
 from geospec.maps import map_features, map_warnings, point_features, vertex_confidence
-from geospec.maps.confidence import NUMBERS, POINTS, probability, winner_probability
+from geospec.maps.confidence import NUMBERS, POINTS, RIGHT, probability, winner_probability
 from geospec.shapes.cloud import PointCloud
 from geospec.shapes.mesh import Mesh
 
@@ -126,7 +126,8 @@ def test_a_rival_that_fits_as_well_halves_where_it_differs(pair):
     other[:400] = (pair.source.vertices[pair.truth[:400]][:, None] - pair.source.vertices).norm(dim=2).argmax(dim=1)
     beside = confidence(pair, pair.truth, pair.reverse_truth, {**GOOD, "next_score": GOOD["score"]}, rival=other)
     assert torch.equal(beside[400:], alone[400:])
-    assert float((beside[:400] / alone[:400]).max()) < 0.53
+    apart = (pair.source.vertices[other] - pair.source.vertices[pair.truth]).norm(dim=1)[:400] / pair.source.area.sqrt()
+    torch.testing.assert_close(beside[:400] / alone[:400], (1 + torch.exp2(-apart / (2 * RIGHT))) / 2)
     assert winner_probability({"score": 0.1, "next_score": 0.1}) == 0.5
     assert winner_probability({"score": 0.1, "next_score": None}) == 1
     assert 0.5 < winner_probability({"score": 0.1, "next_score": 0.12}) < winner_probability({"score": 0.1, "next_score": 0.3}) <= 1

@@ -10,7 +10,7 @@ import torch
 import geospec
 from geospec.datasets.creatures import creature, ground_truth
 from geospec.errors import ArgumentError, ShapeError
-from geospec.maps import geodesic_error
+from geospec.maps import geodesic_error, round_trip_confidence
 from geospec.shapes import Mesh, PointCloud
 
 
@@ -73,6 +73,8 @@ def test_same_shape_gives_the_identity(pair):
     match = geospec.match(mesh, mesh, k=40)
     assert (match.target_to_source == torch.arange(mesh.n_points)).double().mean() > 0.99
     torch.testing.assert_close(match.functional_map, torch.eye(40, dtype=torch.float64), rtol=0, atol=0.05)
+    # The walk there and back ends where it began; how probable it is that a point is right is another question, never quite one.
+    assert round_trip_confidence(match.target_to_source, match.source_to_target, mesh).mean() > 0.99
     assert match.confidence.mean() > 0.9
 
 

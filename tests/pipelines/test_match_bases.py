@@ -9,7 +9,7 @@ import geospec
 from geospec.bases import EigenbasisNetwork, LaplaceBasis, LearnedEigenbasis, SampledBasis
 from geospec.datasets import creature, symmetric_ground_truth, varying_density
 from geospec.errors import ArgumentError, ShapeError
-from geospec.maps import geodesic_error
+from geospec.maps import geodesic_error, round_trip_confidence
 from geospec.pipelines import spectra
 from geospec.shapes import Mesh, PointCloud
 from geospec.testing import icosphere
@@ -68,8 +68,7 @@ def test_the_unit_of_either_cloud_is_free(scans, bases, found):
     """The other cloud seven times as large: the same map, an area of 49 times."""
     larger = PointCloud(7 * scans[1].cloud.points, scans[1].cloud.normals)
     again = geospec.match(scans[0].cloud, larger, basis=(bases[0], bases[1].scaled(7)))
-    # The last searches in space decide some near ties by rounding.
-    assert (again.target_to_source == found.target_to_source).double().mean() > 0.97
+    assert (again.target_to_source == found.target_to_source).double().mean() > 0.99
     area, before = (m.record["bases"]["target"]["area"] for m in (again, found))
     assert area == pytest.approx(49 * before)
     for name, value in found.record["numbers"].items():
@@ -118,7 +117,8 @@ def test_by_the_network(scans, monkeypatch):
     match = geospec.match(*(scan.cloud for scan in scans), basis="network", k=20)
     assert match.functional_map.shape == (20, 20)
     assert match.record["bases"]["target"]["kind"] == "learned"
-    assert match.confidence.mean() > 0.15
+    there_and_back = round_trip_confidence(match.target_to_source, match.source_to_target, scans[1].cloud)
+    assert there_and_back.mean() > 0.3
 
 
 def test_weyl_area_of_the_sphere_and_its_scaling():
