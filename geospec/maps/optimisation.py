@@ -129,7 +129,7 @@ def optimise_map(
     start: Tensor | None = None,
     warm_up: int | None = None,
     restarts: int = 1,
-    weight: float = 0.1,
+    weight: float = 1e-3,
     w_proper: float = 1.0,
     w_distill: float = 1.0,
     width: int = 64,
@@ -168,7 +168,8 @@ def optimise_map(
         in the start; left free, maps drift to whatever agrees with itself, for better or worse.
     restarts : networks with weights of their own, ``seed``, ``seed + 1`` and so on, of which the one is returned whose maps the prior
         finds likeliest.
-    weight : of the mask, for features scaled to mean square one in a row of coefficients.
+    weight : of the mask, for features scaled to mean square one in a row of coefficients. Coefficients of high modes are small: a mask
+        of a tenth would shrink their columns, and maps that come from points would be asked to come from shrunken ones.
     w_proper, w_distill : see above.
     width, blocks, outputs, dropout : of the network, see :class:`geospec.nn.DiffusionNet`. learning_rate : of Adam, no schedule.
     seed : of the weights and of all draws.

@@ -24,7 +24,7 @@ from .shapes import FAMILIES, Pair, bumpy_bodies
 #: Modes of the maps that are solved and optimised, and of those that ZoomOut ends with.
 K, K_FINAL = 30, 100
 #: Weights of the masks against descriptors whose coefficients have mean square one: those of named masks found on pairs of family A, to
-#: whose errors the last two are indifferent; these have the weight that :func:`geospec.maps.optimise_map` takes.
+#: whose errors the last two are indifferent. Not the weight of :func:`geospec.maps.optimise_map`, whose features bend to the maps.
 WEIGHTS = {"laplacian": 10.0, "resolvent": 1.0, "gaussian": 0.1, "distilled": 0.1}
 #: Unseen pairs of the ablation: families of the validation split.
 ABLATION_FAMILIES = ("quadruped", "humanoid", "limbs", "hand", "star", "blob")
