@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import ConvergenceError
+
 Warp = Callable[[np.ndarray], np.ndarray]
 
 _SAMPLE = 300  # points by which a warp is judged: their spacing is below half the size of the smallest bump
@@ -61,7 +63,7 @@ def _drawn(points: np.ndarray, rng: np.random.Generator, draw: Callable[[np.rand
         if _keeps_apart(sample, warp(sample)):
             return warp
         strength *= _EASED
-    return lambda points: points
+    raise ConvergenceError(f"deformations: even the gentlest of {_TRIES} draws squeezes or tears the surface; are points of it doubled?")
 
 
 def _keeps_apart(before: np.ndarray, after: np.ndarray) -> bool:

@@ -24,7 +24,7 @@ from geospec.datasets.__main__ import main
 from geospec.datasets.creatures.drawn import drawn_kind
 from geospec.datasets.procedural import normalised
 from geospec.datasets.rest_surfaces import drawn_surface, interpolation
-from geospec.errors import ArgumentError, FileFormatError
+from geospec.errors import ArgumentError, ConvergenceError, FileFormatError
 from geospec.maps import orthogonality_residual, point_to_functional
 from geospec.testing import icosphere
 
@@ -131,6 +131,8 @@ def test_what_folds_or_collapses_is_drawn_again():
     warp = deformations._drawn(points, np.random.default_rng(0), draw, 1.0)
     np.testing.assert_array_equal(warp(points), 2 * points)
     np.testing.assert_allclose(given, 0.8 ** np.arange(5))
+    with pytest.raises(ConvergenceError, match="gentlest"):
+        deformations._drawn(points, np.random.default_rng(0), lambda rng, strength: np.abs, 1.0)
 
 
 @pytest.mark.parametrize("symmetric", [False, True])
