@@ -9,8 +9,10 @@ from .captured_energy import captured_energy
 from .cholesky_qr import cholesky_qr
 from .cotangent import cotangent
 from .csr_matmul import chebyshev_filter, csr_matmul, csr_sampled_products
+from .directions import lonlat_to_xyz, xyz_to_lonlat
 from .farthest_points import farthest_points
 from .graph_smooth import graph_smooth
+from .harmonic_table import CONVENTIONS, HarmonicConvention
 from .library import backend_info
 from .local_triangles import local_triangles
 from .masked_map_solve import masked_map_solve, masked_map_solve_ex
@@ -19,10 +21,13 @@ from .noisy_magnitudes import MaskSums, mask_sums, noisy_magnitudes
 from .robust_stiffness import robust_stiffness
 from .spectral_knn import spectral_knn
 from .spectral_nearest import spectral_nearest
+from .spherical_harmonics import spherical_harmonics
 from .zoomout import zoomout
 
 __all__ = [
+    "CONVENTIONS",
     "Adjacency",
+    "HarmonicConvention",
     "MaskSums",
     "assemble_stiffness",
     "backend_info",
@@ -36,6 +41,7 @@ __all__ = [
     "graph_smooth",
     "knn",
     "local_triangles",
+    "lonlat_to_xyz",
     "mask_sums",
     "masked_map_solve",
     "masked_map_solve_ex",
@@ -45,5 +51,7 @@ __all__ = [
     "robust_stiffness",
     "spectral_knn",
     "spectral_nearest",
+    "spherical_harmonics",
+    "xyz_to_lonlat",
     "zoomout",
 ]
