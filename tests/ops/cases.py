@@ -24,6 +24,8 @@ from geospec.ops.farthest_points import reference as farthest_reference
 from geospec.ops.graph_smooth import reference as smooth_reference
 from geospec.ops.graph_smooth import reference_values_backward
 from geospec.ops.harmonic_table import CONVENTIONS, recurrence
+from geospec.ops.legendre_transform import reference as legendre_reference
+from geospec.ops.legendre_transform import reference_synthesis
 from geospec.ops.local_triangles import reference as local_triangles_reference
 from geospec.ops.masked_map_solve import reference as map_solve_reference
 from geospec.ops.neighbours import reference as knn_reference
@@ -310,6 +312,32 @@ def layer_xyz_inputs(dtype: torch.dtype, seed: int) -> Arguments:
 def layer_weight_inputs(dtype: torch.dtype, seed: int) -> Arguments:
     xyz, weight, _, table, normalize = layer_inputs(dtype, seed)
     return *harmonic_rows(dtype, seed, len(weight)), xyz, table, normalize
+
+
+def ring_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    """Waves of rings that mirror one another, of rings that do not, of the equator and of a pole; one channel or several."""
+    generator = torch.Generator().manual_seed(seed)
+    degree, channels = ((5, 1), (3, 2), (9, 5), (1, 1), (6, 4), (2, 3), (17, 1), (0, 2))[seed]
+    theta = torch.rand(7 + 5 * seed, generator=generator, dtype=torch.float64) * torch.pi / 2
+    theta = torch.cat([theta, torch.pi - theta[: len(theta) // 2], torch.tensor([torch.pi / 2, 0.0], dtype=torch.float64)])
+    nodes = torch.stack([theta.cos(), theta.sin(), torch.rand(len(theta), generator=generator, dtype=torch.float64)], dim=1)
+    waves = torch.randn(len(theta), degree + 1, channels, 2, generator=generator, dtype=torch.float64).to(dtype)
+    return waves, nodes, recurrence(degree, CONVENTIONS["orthonormal"], torch.float64, torch.device("cpu")), 0.5 if seed % 2 else 1.0
+
+
+def ring_coefficients(dtype: torch.dtype, seed: int) -> Arguments:
+    waves, *rest = ring_inputs(dtype, seed)
+    return torch.randn(waves.shape[1] ** 2, waves.shape[2], dtype=torch.float64).to(dtype), *rest
+
+
+#: What both transforms on rings refuse.
+RING_REFUSALS = {
+    "half": (lambda a: (a[0].half(), *a[1:]), "wanted float32 or float64"),
+    "nodes of two columns": (lambda a: (a[0], a[1][:, :2], *a[2:]), r"nodes: wanted shape \(n, 3\)"),
+    "nodes in float32": (lambda a: (a[0], a[1].float(), *a[2:]), "nodes: wanted float64"),
+    "a table in float32": (lambda a: (a[0], a[1], a[2].float(), a[3]), "table: wanted float64"),
+    "rows of a table": (lambda a: (a[0], a[1], a[2][1:], a[3]), "table: wanted .* rows, got 5"),
+}
 
 
 def no_harmonics(dtype: torch.dtype) -> tuple[Tensor, Tensor, bool]:
@@ -777,6 +805,30 @@ OPS = [
         refusals={
             **harmonic_refusals(1, 2),
             "rows": (with_argument(0, lambda g: g[1:]), r"grad: wanted shape \(20, 64\), got \(19, 64\)"),
+        },
+    ),
+    OpCase(
+        "legendre_analysis",
+        ring_inputs,
+        legendre_reference,
+        lambda dtype: (torch.zeros(0, 3, 2, 2, dtype=dtype), torch.zeros(0, 3, dtype=torch.float64), *ring_inputs(dtype, 5)[2:]),
+        differentiable=(0,),
+        refusals={
+            **RING_REFUSALS,
+            "orders": (with_argument(0, lambda w: w[:, 1:]), r"waves: wanted shape \(50, 3, c, 2\), got \(50, 2, 3, 2\)"),
+            "no parts": (with_argument(0, lambda w: w[..., 0]), r"waves: wanted shape \(rings, degree \+ 1, c, 2\)"),
+        },
+    ),
+    OpCase(
+        "legendre_synthesis",
+        ring_coefficients,
+        reference_synthesis,
+        lambda dtype: (torch.zeros(9, 2, dtype=dtype), torch.zeros(0, 3, dtype=torch.float64), *ring_inputs(dtype, 5)[2:]),
+        differentiable=(0,),
+        refusals={
+            **RING_REFUSALS,
+            "rows": (with_argument(0, lambda c: c[1:]), "coefficients: wanted 9 rows, got 8"),
+            "a vector": (with_argument(0, lambda c: c[:, 0]), r"coefficients: wanted shape \(k, c\)"),
         },
     ),
 ]

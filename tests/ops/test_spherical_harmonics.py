@@ -216,11 +216,11 @@ def test_longitudes_and_latitudes():
 
 @pytest.mark.parametrize(("call", "message"), [
     (lambda: ops.spherical_harmonics([0, 0, 1], 2), "xyz: wanted a torch tensor, got list"),
-    (lambda: ops.spherical_harmonics(torch.zeros(4, 2), 2), r"xyz: wanted shape \(..., 3\), got \(4, 2\); longitude and latitude go through"),
+    (lambda: ops.spherical_harmonics(torch.zeros(4, 2), 2), r"xyz: wanted shape \(..., 3\), got \(4, 2\); longitude"),
     (lambda: ops.spherical_harmonics(torch.zeros(4, 3, dtype=torch.int64), 2), "xyz: wanted floats, got torch.int64"),
     (lambda: ops.spherical_harmonics(torch.zeros(0, 3), -1), "degree: wanted an integer of 0 or more, got -1"),
     (lambda: ops.spherical_harmonics(torch.zeros(0, 3), 2.0), "degree: wanted an integer"),
-    (lambda: ops.spherical_harmonics(torch.zeros(0, 3), 129), "degree: wanted at most 128 in this precision, got 129; float64 goes to 1000"),
+    (lambda: ops.spherical_harmonics(torch.zeros(0, 3), 129), "degree: wanted at most 128 in this precision, got 129; float64"),
     (lambda: ops.spherical_harmonics(torch.zeros(0, 3).double(), 1001), "degree: wanted at most 1000"),
     (lambda: ops.spherical_harmonics(torch.zeros(0, 3), 2, convention="geodesy"), "convention: wanted one of 'orthonormal'"),
     (lambda: ops.HarmonicConvention("none"), "normalization: wanted one of"),
