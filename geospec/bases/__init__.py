@@ -5,6 +5,7 @@ from .diffusion import DiffusionOperators, diffusion_operators, tangent_gradient
 from .eigensolvers import Eigenpairs, eigenpairs
 from .laplace import LaplaceBasis
 from .learned import EigenbasisNetwork, LearnedEigenbasis
+from .spherical import SphericalHarmonics
 
 __all__ = [
     "Basis",
@@ -14,6 +15,7 @@ __all__ = [
     "LaplaceBasis",
     "LearnedEigenbasis",
     "SampledBasis",
+    "SphericalHarmonics",
     "diffusion_operators",
     "eigenpairs",
     "tangent_gradients",
