@@ -20,23 +20,21 @@ SLACK = {torch.float32: 1e-4, torch.float64: 1e-6}
 def rotate(coefficients: Tensor, motion: Tensor, degree: int) -> Tensor:
     """Orthonormal coefficients ``(K, c)`` of ``u -> f(motion^-1 u)``, from those of ``f``.
 
-    A rotation about z mixes two coefficients at a time. One about y by an angle is that about z between two quarter turns
-    about y, which are fixed matrices. With ``motion = Rz(alpha) Ry(beta) Rz(gamma)`` and ``H`` the quarter turn
-    ``Ry(-pi/2)``, ``D = Z(alpha + pi/2) H^T Z(beta) H Z(gamma - pi/2)``. A reflection is a rotation of ``-f`` where degrees are
-    odd.
+    A rotation about z mixes two coefficients at a time. The half turn ``S`` that exchanges x and z, a fixed symmetric matrix,
+    makes one about x of it: ``Rz(alpha) Ry(beta) Rz(gamma)`` is ``Z(alpha + pi/2) S Z(beta) S Z(gamma - pi/2)``. A reflection is
+    a rotation of ``f`` with odd degrees negated.
 
-    Cost: ``2/3 degree^3`` flops a quarter turn and column.
+    Cost: ``2/3 degree^3`` flops a half turn and column.
     """
     motion = _checked(motion, coefficients)
-    l = torch.arange(degree + 1, device=coefficients.device).repeat_interleave(2 * torch.arange(degree + 1, device=coefficients.device) + 1)  # noqa: E741
+    degrees = torch.arange(degree + 1, device=coefficients.device)
+    l = degrees.repeat_interleave(2 * degrees + 1)  # noqa: E741
     m = torch.arange(len(l), device=l.device) - l * l - l
     if float(torch.linalg.det(motion)) < 0:
         motion = -motion
         coefficients = torch.where(l[:, None] % 2 == 1, -coefficients, coefficients)
     alpha, beta, gamma = _euler(motion)
-    crow, col, values = _quarter_turn(degree, coefficients.dtype, coefficients.device)
-    # H is symmetric up to the sign of each row.
-    transposed = torch.where((l % 2 == 1) ^ (m < 0), -1.0, 1.0).to(coefficients)[:, None]
+    crow, col, values = _half_turn(degree, coefficients.dtype, coefficients.device)
 
     def about_z(x: Tensor, angle: float) -> Tensor:
         turned = (m.double() * angle)[:, None]
@@ -44,7 +42,7 @@ def rotate(coefficients: Tensor, motion: Tensor, degree: int) -> Tensor:
 
     x = ops.csr_matmul(crow, col, values, about_z(coefficients, gamma - math.pi / 2))
     x = ops.csr_matmul(crow, col, values, about_z(x, beta))
-    return about_z(transposed * x, alpha + math.pi / 2)
+    return about_z(x, alpha + math.pi / 2)
 
 
 def _checked(motion: Tensor, like: Tensor) -> Tensor:
@@ -70,8 +68,8 @@ def _euler(rotation: Tensor) -> tuple[float, float, float]:
 
 
 @lru_cache(maxsize=4)
-def _quarter_turn(degree: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """The rotation about y by -90 degrees on coefficients, as CSR: ``degree^3 / 3`` entries.
+def _half_turn(degree: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """The half turn that exchanges the axes x and z, on coefficients, as CSR: ``degree^3 / 3`` entries.
 
     It keeps apart what is even in y, ``m >= 0``, and what is odd; and of each such block every other entry vanishes.
     """
@@ -84,7 +82,7 @@ def _quarter_turn(degree: int, dtype: torch.dtype, device: torch.device) -> tupl
         kept = even | ((i > 0) & (j > 0))
         rows.append((l * l + l + side * i)[kept])
         columns.append((l * l + l + side * j)[kept])
-        values.append((2 * (-1) ** l * side * entry)[kept])
+        values.append((2 * side * entry)[kept])
     row, col = np.concatenate(rows), np.concatenate(columns)
     order = np.lexsort([col, row])
     crow = np.r_[0, np.cumsum(np.bincount(row, minlength=(degree + 1) ** 2))]
@@ -93,9 +91,9 @@ def _quarter_turn(degree: int, dtype: torch.dtype, device: torch.device) -> tupl
 
 
 def _wigner_quarter(l: int) -> NDArray:  # noqa: E741
-    """``d^l_{i,j}(-pi/2)`` for ``i, j >= 0``: column ``j`` is the eigenvector of ``L_x`` with the eigenvalue ``j``.
+    """``|d^l_{i,j}(pi/2)|``, signed: for ``i, j >= 0`` column ``j`` is the unit eigenvector of ``L_x`` with the eigenvalue ``j``.
 
-    From the row ``i = l``, which is a root of binomials, inwards: there the eigenvectors grow, so the three-term recurrence is stable.
+    From the row ``i = l``, which is a root of binomials over ``4^l``, inwards: there the eigenvectors grow, so the three-term recurrence is stable.
     """
     j = np.arange(l + 1)
     table = np.zeros((l + 2, l + 1))
