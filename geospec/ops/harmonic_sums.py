@@ -1,4 +1,4 @@
-"""Sums of spherical harmonics over many directions, which never hold the matrix of all of them."""
+"""Sums of orthonormal spherical harmonics over many directions, which never hold the matrix of all of them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ CHUNK = 1 << 21
 
 
 def harmonic_synthesis(coefficients: Tensor, xyz: Tensor, degree: int) -> Tensor:
-    """``sum_k Y_k(xyz_i) coefficients_k``: ``(K, c), (n, 3) -> (n, c)``, orthonormal. Differentiable in the coefficients, any number of times."""
+    """``sum_k Y_k(xyz_i) coefficients_k``: ``(K, c), (n, 3) -> (n, c)``. Differentiable in the coefficients, any number of times."""
     return _Synthesis.apply(coefficients, xyz, degree)
 
 
 def harmonic_adjoint(values: Tensor, xyz: Tensor, degree: int) -> Tensor:
-    """``sum_i Y_k(xyz_i) values_i``: ``(n, c), (n, 3) -> (K, c)``, orthonormal. Differentiable in the values, any number of times."""
+    """``sum_i Y_k(xyz_i) values_i``: ``(n, c), (n, 3) -> (K, c)``. Differentiable in the values, any number of times."""
     return _Adjoint.apply(values, xyz, degree)
 
 

@@ -153,8 +153,7 @@ class Sphere:
     def at(cls, points: Tensor, weights: Tensor | None = None) -> Sphere:
         """Given unit vectors ``(n, 3)``, with given weights ``(n,)`` or the area of each point's Voronoi cell.
 
-        Voronoi cells are SciPy's (``O(n log n)``, float64), and need at least four distinct points that surround the
-        centre; a polar grid or a hemisphere needs weights of its own.
+        Voronoi cells are SciPy's (``O(n log n)``, float64), and need at least four distinct points, not all in one plane.
 
         Raises
         ------
@@ -168,7 +167,8 @@ class Sphere:
         """The same points with the nearest weights that integrate every polynomial up to ``degree`` exactly.
 
         The change ``d`` of the weights ``w`` has the smallest ``sum d_i^2 / w_i``. With ``degree = 2 l`` the harmonics up to
-        ``l`` are orthonormal on the points. Points as even as a Fibonacci lattice want about ``1.5 (degree + 1)^2`` of them.
+        ``l`` are orthonormal on the points. Points as even as a Fibonacci lattice want about
+        ``1.2 (degree + 1)^2`` of them.
 
         Raises
         ------
@@ -195,7 +195,9 @@ class Sphere:
             exact = exact + measure * harmonic_synthesis(torch.cholesky_solve(lack, factor), points, degree)[:, 0]
         if int(failed) or not bool((exact > 0).all()):
             got = "dependent harmonics" if int(failed) else f"{int((~(exact > 0)).sum())} weights below zero"
-            raise ShapeError(problem("points", f"points even enough for degree {degree}", got, "ask for a lower degree or give more points"))
+            raise ShapeError(
+                problem("points", f"points even enough for degree {degree}", got, "ask for a lower degree or give more points")
+            )
         return Sphere(self.points, exact.to(self.measure), exactness=degree)
 
     @classmethod
@@ -291,7 +293,7 @@ def _voronoi_areas(points: Tensor) -> Tensor:
 
     directions = points.detach().double().cpu()
     directions = (directions / directions.norm(dim=1, keepdim=True)).numpy()
-    wanted, hint = "four or more distinct points that surround the centre", "give weights=, or merge points that coincide"
+    wanted, hint = "four or more distinct points, not all in one plane", "give weights=, or merge points that coincide"
     try:
         areas = SphericalVoronoi(directions, threshold=1e-10).calculate_areas()
     except (ValueError, QhullError) as cause:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -46,7 +48,7 @@ def solve(factor: Tensor, values: Tensor, xyz: Tensor, weights: Tensor, penalty:
     One step of refinement takes off what the normal equations square into the error.
     """
     k = len(factor)
-    degree = next(l for l in range(k) if (l + 1) ** 2 >= k)
+    degree = math.isqrt(k - 1)
     xyz, weights, factor = xyz.double(), weights.double()[:, None], factor.double()
     total, rest = factor.new_zeros(k, values.shape[1]), values.double()
     for _ in range(2):

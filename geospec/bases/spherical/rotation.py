@@ -93,7 +93,7 @@ def _half_turn(degree: int, dtype: torch.dtype, device: torch.device) -> tuple[T
 def _wigner_quarter(l: int) -> NDArray:  # noqa: E741
     """``|d^l_{i,j}(pi/2)|``, signed: for ``i, j >= 0`` column ``j`` is the unit eigenvector of ``L_x`` with the eigenvalue ``j``.
 
-    From the row ``i = l``, which is a root of binomials over ``4^l``, inwards: there the eigenvectors grow, so the three-term recurrence is stable.
+    From the row ``i = l``, a root of binomials over ``4^l``, inwards: that way the eigenvectors grow, so the recurrence is stable.
     """
     j = np.arange(l + 1)
     table = np.zeros((l + 2, l + 1))
