@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         LearnedEigenbasis,
         SampledBasis,
         SphericalHarmonics,
+        SphericalShape,
         diffusion_operators,
         eigenpairs,
     )
@@ -105,6 +106,7 @@ _HOME = {
     "SparseFactor": "factor",
     "Sphere": "shapes",
     "SphericalHarmonics": "bases",
+    "SphericalShape": "bases",
     "VectorHeat": "transport",
     "connection_laplacian": "laplacians",
     "diffusion_operators": "bases",
@@ -141,6 +143,7 @@ __all__ = [
     "SparseFactor",
     "Sphere",
     "SphericalHarmonics",
+    "SphericalShape",
     "VectorHeat",
     "bases",
     "connection_laplacian",

@@ -5,7 +5,7 @@ from .diffusion import DiffusionOperators, diffusion_operators, tangent_gradient
 from .eigensolvers import Eigenpairs, eigenpairs
 from .laplace import LaplaceBasis
 from .learned import EigenbasisNetwork, LearnedEigenbasis
-from .spherical import SphericalHarmonics
+from .spherical import SphericalHarmonics, SphericalShape, star_center, star_defect
 
 __all__ = [
     "Basis",
@@ -16,7 +16,10 @@ __all__ = [
     "LearnedEigenbasis",
     "SampledBasis",
     "SphericalHarmonics",
+    "SphericalShape",
     "diffusion_operators",
     "eigenpairs",
+    "star_center",
+    "star_defect",
     "tangent_gradients",
 ]
