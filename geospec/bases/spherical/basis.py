@@ -17,6 +17,7 @@ from ...ops.harmonic_sums import harmonic_adjoint, harmonic_synthesis
 from ...ops.harmonic_table import LARGEST_DEGREE, HarmonicConvention, check_degree
 from ...shapes.sphere import AREA, Rings, Sphere
 from ..base import Basis
+from . import rings
 from .fitting import normal_factor, solve
 from .rotation import rotate
 
@@ -121,6 +122,10 @@ class SphericalHarmonics(Basis):
     def _weights(self) -> Tensor:
         return self.measure * (AREA / self._total)
 
+    def _on_rings(self) -> bool:
+        """Whether the fast transform serves: a grid whose weights are exact, and so with enough points on each ring."""
+        return self._rings is not None and self.factor is None
+
     def _directions(self) -> Tensor:
         return self._rings.points.to(self.measure) if self.points is None else self.points
 
@@ -134,7 +139,9 @@ class SphericalHarmonics(Basis):
         if signal.dim() < 2 or signal.shape[-2] != self.n:
             raise ArgumentError(problem("signal", f"shape (..., {self.n}, c)", tuple(signal.shape)))
         columns, restore = _as_columns(signal)
-        if self.factor is None:
+        if self._on_rings():
+            found = rings.analysis(columns, self._rings, self.degree)[: self.k]
+        elif self.factor is None:
             found = harmonic_adjoint(self._weights()[:, None] * columns, self._directions(), self.degree)[: self.k]
         else:
             found = solve(self.factor, columns, self._directions(), self._weights()).to(columns)
@@ -142,6 +149,8 @@ class SphericalHarmonics(Basis):
 
     def synthesize(self, coefficients: Tensor) -> Tensor:
         columns, restore = self._orthonormal(coefficients)
+        if self._on_rings():
+            return restore(rings.synthesis(columns, self._rings, self.degree))
         return restore(harmonic_synthesis(columns, self._directions(), self.degree))
 
     def truncate(self, k: int) -> SphericalHarmonics:
