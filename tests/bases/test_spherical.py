@@ -221,8 +221,10 @@ def test_the_gradient_is_differentiable():
     basis, u = orthonormal(4), directions(2)[:3].requires_grad_()
     c = random_coefficients(4).requires_grad_()
     assert torch.autograd.gradcheck(lambda c: basis.gradient(c, u.detach()), c)
-    assert torch.autograd.gradcheck(basis.synthesize_at, (c, u))
+    assert torch.autograd.gradcheck(basis.synthesize_at, (c, u.detach()))
     assert torch.autograd.gradgradcheck(basis.synthesize_at, (c, u.detach()))
+    (along,) = torch.autograd.grad(basis.synthesize_at(c, u)[:, 1].sum(), u)
+    torch.testing.assert_close(along, basis.gradient(c, u)[..., 1])
     (slope,) = torch.autograd.grad(basis.synthesize_at(c, u.detach()).sum(), c)
     torch.testing.assert_close(slope[:, 0], basis.at(u.detach()).sum(dim=0))
 
