@@ -43,6 +43,8 @@ class SphericalHarmonics(Basis):
     ----------
     measure (n,) : weight of each point.
     eigenvalues (k,) : ``l (l + 1)``.
+    points (n, 3) : unit vectors; ``None`` on a grid, whose rings are known exactly.
+    factor (k, k) : Cholesky factor of the normal equations; ``None`` where the weights are exact.
 
     Raises
     ------
