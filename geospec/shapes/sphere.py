@@ -193,7 +193,7 @@ class Sphere:
             if int(failed):
                 break
             lack = wanted - harmonic_adjoint(exact[:, None], points, degree)
-            exact = exact + measure * harmonic_synthesis(torch.cholesky_solve(lack, factor), points, degree)[:, 0]
+            exact = exact + measure * harmonic_synthesis(torch.cholesky_solve(lack, factor), points)[:, 0]
         if int(failed) or not bool((exact > 0).all()):
             got = "dependent harmonics" if int(failed) else f"{int((~(exact > 0)).sum())} weights below zero"
             raise ShapeError(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ... import ops
 from ...errors import ArgumentError, problem
-from ...ops.harmonic_sums import harmonic_adjoint, harmonic_synthesis
+from ...ops.harmonic_sums import harmonic_adjoint, harmonic_gradient, harmonic_synthesis
 from ...ops.harmonic_table import LARGEST_DEGREE, HarmonicConvention, check_degree
 from ...shapes.sphere import AREA, Rings, Sphere
 from ..base import Basis
@@ -153,7 +153,7 @@ class SphericalHarmonics(Basis):
         columns, restore = self._orthonormal(coefficients)
         if self._on_rings():
             return restore(rings.synthesis(columns, self._grid, self.degree))
-        return restore(harmonic_synthesis(columns, self._directions(), self.degree))
+        return restore(harmonic_synthesis(columns, self._directions()))
 
     def truncate(self, k: int) -> SphericalHarmonics:
         k = self._checked_k(k)
@@ -188,14 +188,12 @@ class SphericalHarmonics(Basis):
         return self.at(ops.lonlat_to_xyz(lon, lat))
 
     def synthesize_at(self, coefficients: Tensor, xyz: Tensor) -> Tensor:
-        """The field of coefficients ``(k, c)`` at unit vectors ``(..., 3)``: ``(..., c)``. Differentiable in both.
+        """The field of coefficients ``(k, c)`` at unit vectors ``(..., 3)``: ``(..., c)``. Differentiable twice in both.
 
-        Holds the modes of all points only where a gradient in ``xyz`` is asked for.
+        The modes are never held.
         """
         columns, _ = self._orthonormal(self._plain(coefficients))
-        if xyz.requires_grad:
-            return ops.spherical_harmonics(xyz, self.degree) @ columns
-        return harmonic_synthesis(columns, xyz.reshape(-1, 3), self.degree).reshape(*xyz.shape[:-1], -1)
+        return harmonic_synthesis(columns, xyz)
 
     def regress(self, xyz: Tensor, values: Tensor, *, weights: Tensor | None = None, smoothness: float = 0.0) -> Tensor:
         """Coefficients ``(k, c)`` of the field nearest to values ``(m, c)`` at any unit vectors ``(m, 3)``.
@@ -273,10 +271,8 @@ class SphericalHarmonics(Basis):
 
         ``gradient . u = 0``. At the poles as anywhere. Differentiable in both.
         """
-        weights = self._plain(coefficients) * self._factors()
-        axes = torch.eye(3).to(xyz)
-        slopes = [ops.spherical_harmonics_jvp(xyz, axis.expand_as(xyz), self.degree)[..., : self.k] @ weights for axis in axes]
-        return torch.stack(slopes, dim=-2)
+        columns, _ = self._orthonormal(self._plain(coefficients))
+        return harmonic_gradient(columns, xyz.reshape(-1, 3)).reshape(*xyz.shape, -1)
 
     # -- helpers
 
