@@ -44,6 +44,8 @@ if TYPE_CHECKING:
         LaplaceBasis,
         LearnedEigenbasis,
         SampledBasis,
+        SphericalHarmonics,
+        SphericalShape,
         diffusion_operators,
         eigenpairs,
     )
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
     from .laplacians import ConnectionLaplacian, Laplacian, connection_laplacian, laplacian
     from .maps import FunctionalMapPrior
     from .pipelines import Match, match
-    from .shapes import Mesh, PointCloud, load, repair, report, save
+    from .shapes import Mesh, PointCloud, Sphere, load, repair, report, save
     from .transport import VectorHeat
 
 __version__ = "0.1.0"
@@ -102,6 +104,9 @@ _HOME = {
     "SampledBasis": "bases",
     "ShapeError": "errors",
     "SparseFactor": "factor",
+    "Sphere": "shapes",
+    "SphericalHarmonics": "bases",
+    "SphericalShape": "bases",
     "VectorHeat": "transport",
     "connection_laplacian": "laplacians",
     "diffusion_operators": "bases",
@@ -136,6 +141,9 @@ __all__ = [
     "SampledBasis",
     "ShapeError",
     "SparseFactor",
+    "Sphere",
+    "SphericalHarmonics",
+    "SphericalShape",
     "VectorHeat",
     "bases",
     "connection_laplacian",
