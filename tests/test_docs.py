@@ -23,6 +23,7 @@ PAGES += [
         "training",
         "learned-eigenbasis",
         "prior",
+        "location-encoders",
     )
 ]
 
