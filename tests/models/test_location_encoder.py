@@ -10,11 +10,12 @@ from scipy.special import sph_harm_y
 from torch import nn
 
 from geospec import LocationEncoder
+from geospec.bases import SampledBasis
 from geospec.errors import ArgumentError, FileFormatError
 from geospec.nn import positional_encoding
 from geospec.nn.positional import ENCODINGS
 from geospec.nn.siren import NETWORKS
-from geospec.ops import lonlat_to_xyz
+from geospec.ops import lonlat_to_xyz, spherical_harmonics
 
 
 def places(n=30, seed=0):
