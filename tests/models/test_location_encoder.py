@@ -121,6 +121,24 @@ def test_a_module_is_an_encoding(tmp_path):
         model.save(tmp_path / "model.safetensors")
 
 
+class Harmonics(SampledBasis):
+    """A basis that can be evaluated anywhere."""
+
+    def at(self, points):
+        return spherical_harmonics(points, 2)
+
+
+def test_a_basis_with_at_is_an_encoding():
+    points = xyz()
+    basis = Harmonics(spherical_harmonics(points, 2), torch.ones(len(points), dtype=torch.float64))
+    model = LocationEncoder(basis, "linear", 2).double()
+    wanted = LocationEncoder("spherical-harmonics", "linear", 2, degree=2).double()
+    wanted.network.load_state_dict(model.network.state_dict())
+    torch.testing.assert_close(model(points), wanted(points))
+    with pytest.raises(ArgumentError, match="encoding: wanted a name, a module .* or a basis with a method 'at', got SampledBasis"):
+        LocationEncoder(SampledBasis(basis.modes, basis.measure), "linear", 2)
+
+
 @pytest.mark.parametrize(
     ("encoding", "options"), [("spherical-harmonics", {"convention": "satclip"}), ("rff", {"seed": 5}), ("spherem", {})]
 )
