@@ -15,7 +15,7 @@ from geospec.errors import ArgumentError, FileFormatError
 from geospec.nn import positional_encoding
 from geospec.nn.positional import ENCODINGS
 from geospec.nn.siren import NETWORKS
-from geospec.ops import lonlat_to_xyz, spherical_harmonics
+from geospec.ops import CONVENTIONS, lonlat_to_xyz, spherical_harmonics
 
 
 def places(n=30, seed=0):
@@ -72,6 +72,17 @@ def test_a_curvature_trains_every_weight():
     slope = torch.autograd.grad(model(points).sum(), points, create_graph=True)[0]
     slope.square().sum().backward()
     assert all(weights.grad.abs().max() > 0 for name, weights in model.named_parameters() if not name.endswith("last.bias"))
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_gradients_without_the_features_in_memory_are_those_with_them(network, convention):
+    model = small(network=network, convention=convention, w0_first=3.0).double()
+    points = xyz().requires_grad_()
+    inputs = [points, *model.parameters()]
+    fused, plain = (torch.autograd.grad(f(points).square().sum(), inputs) for f in (model, lambda p: model.network(model.encoding(p))))
+    for one, other in zip(fused, plain, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("encoding", ["spherical-harmonics", "spherem+", "discretized-spherical-harmonics"])
