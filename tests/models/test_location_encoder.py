@@ -13,7 +13,7 @@ from geospec import LocationEncoder
 from geospec.bases import SampledBasis
 from geospec.errors import ArgumentError, FileFormatError
 from geospec.nn import positional_encoding
-from geospec.nn.positional import ENCODINGS
+from geospec.nn.positional import ENCODINGS, harmonics
 from geospec.nn.siren import NETWORKS
 from geospec.ops import CONVENTIONS, lonlat_to_xyz, spherical_harmonics
 
@@ -54,8 +54,10 @@ def test_its_float_type_is_that_of_the_weights():
     assert small("grid").at_lonlat(*places()).dtype == torch.float32
 
 
-def test_derivatives_in_the_place_to_second_order():
+@pytest.mark.parametrize("small_enough", [0, harmonics.SMALL])
+def test_derivatives_in_the_place_to_second_order(small_enough, monkeypatch):
     """At the north pole and anywhere: siren on harmonics is smooth on the whole sphere."""
+    monkeypatch.setattr(harmonics, "SMALL", small_enough)
     model = small(w0_first=2.0).double()
     points = torch.cat([xyz(2), torch.tensor([[0.0, 0.0, 1.0]], dtype=torch.float64)]).requires_grad_()
 
@@ -66,7 +68,9 @@ def test_derivatives_in_the_place_to_second_order():
     assert torch.autograd.gradgradcheck(on_the_sphere, points)
 
 
-def test_a_curvature_trains_every_weight():
+@pytest.mark.parametrize("small_enough", [0, harmonics.SMALL])
+def test_a_slope_trains_every_weight(small_enough, monkeypatch):
+    monkeypatch.setattr(harmonics, "SMALL", small_enough)
     model = small().double()
     points = xyz(5).requires_grad_()
     slope = torch.autograd.grad(model(points).sum(), points, create_graph=True)[0]
@@ -76,17 +80,24 @@ def test_a_curvature_trains_every_weight():
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
 @pytest.mark.parametrize("network", NETWORKS)
-def test_gradients_without_the_features_in_memory_are_those_with_them(network, convention):
+def test_the_first_layer_without_the_features_in_memory_is_that_with_them(network, convention, monkeypatch):
+    monkeypatch.setattr(harmonics, "SMALL", 0)
     model = small(network=network, convention=convention, w0_first=3.0).double()
     points = xyz().requires_grad_()
     inputs = [points, *model.parameters()]
-    fused, plain = (torch.autograd.grad(f(points).square().sum(), inputs) for f in (model, lambda p: model.network(model.encoding(p))))
-    for one, other in zip(fused, plain, strict=True):
+    fused, plain = model(points), model.network(model.encoding(points))
+    torch.testing.assert_close(fused, plain, rtol=0, atol=1e-12)
+    gradients = (torch.autograd.grad(outputs.square().sum(), inputs) for outputs in (fused, plain))
+    for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("encoding", ["spherical-harmonics", "spherem+", "discretized-spherical-harmonics"])
-def test_it_compiles(encoding):
+@pytest.mark.parametrize(
+    ("encoding", "small_enough"),
+    [("spherical-harmonics", 0), ("spherical-harmonics", harmonics.SMALL), ("spherem+", 0), ("discretized-spherical-harmonics", 0)],
+)
+def test_it_compiles(encoding, small_enough, monkeypatch):
+    monkeypatch.setattr(harmonics, "SMALL", small_enough)
     model = small(encoding)
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(xyz().float()), model(xyz().float()), rtol=0, atol=1e-5)

@@ -13,6 +13,9 @@ from ...ops.directions import lonlat_to_xyz
 from ...ops.harmonic_table import check_degree
 from .base import LongitudeLatitudeEncoding, PositionalEncoding, unit_vectors
 
+#: Bytes of features up to which a matrix product on them is as fast as the fused layer, or faster.
+SMALL = 1 << 26
+
 
 class SphericalHarmonicsEncoding(PositionalEncoding):
     """All real spherical harmonics of degree 0 to ``degree``: ``(degree + 1)^2`` features, harmonic ``(l, m)`` at ``l^2 + l + m``.
@@ -35,7 +38,9 @@ class SphericalHarmonicsEncoding(PositionalEncoding):
         self.features = (degree + 1) ** 2
 
     def linear(self, xyz: Tensor, layer: nn.Linear) -> Tensor:
-        """``layer`` of the features, which are never in memory."""
+        """``layer`` of the features, which are not made where they would take more than 64 MB."""
+        if xyz.shape[:-1].numel() * self.features * layer.weight.element_size() <= SMALL:
+            return super().linear(xyz, layer)
         return spherical_harmonics_linear(unit_vectors(xyz), layer.weight, layer.bias, convention=self.convention)
 
     def _of_directions(self, xyz: Tensor) -> Tensor:
