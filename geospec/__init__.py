@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         losses,
         maps,
         metrics,
+        models,
         nn,
         ops,
         pipelines,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from .geodesics import geodesic_distances
     from .laplacians import ConnectionLaplacian, Laplacian, connection_laplacian, laplacian
     from .maps import FunctionalMapPrior
+    from .models import LocationEncoder, MeshLocationEncoder
     from .pipelines import Match, match
     from .shapes import Mesh, PointCloud, Sphere, load, repair, report, save
     from .transport import VectorHeat
@@ -71,6 +73,7 @@ _PACKAGES = (
     "losses",
     "maps",
     "metrics",
+    "models",
     "nn",
     "ops",
     "pipelines",
@@ -97,8 +100,10 @@ _HOME = {
     "LaplaceBasis": "bases",
     "LearnedEigenbasis": "bases",
     "Laplacian": "laplacians",
+    "LocationEncoder": "models",
     "Match": "pipelines",
     "Mesh": "shapes",
+    "MeshLocationEncoder": "models",
     "MissingDependencyError": "errors",
     "PointCloud": "shapes",
     "SampledBasis": "bases",
@@ -134,8 +139,10 @@ __all__ = [
     "LaplaceBasis",
     "Laplacian",
     "LearnedEigenbasis",
+    "LocationEncoder",
     "Match",
     "Mesh",
+    "MeshLocationEncoder",
     "MissingDependencyError",
     "PointCloud",
     "SampledBasis",
@@ -162,6 +169,7 @@ __all__ = [
     "maps",
     "match",
     "metrics",
+    "models",
     "nn",
     "ops",
     "pipelines",
