@@ -77,6 +77,19 @@ def table(name: str) -> NDArray[np.float64]:
     return oklab_to_srgb(blended)
 
 
+@cache
+def categories(n: int) -> NDArray[np.float64]:
+    """sRGB colours ``(n, 3)`` in [0, 1] of ``n`` classes.
+
+    The hue advances by the golden angle from blue, so that any first few lie far apart; the lightness takes turns, so that neighbours in
+    number differ without hue too.
+    """
+    i = np.arange(n)
+    hue = np.radians(252 + 137.508 * i)
+    lightness, chroma = np.array([0.56, 0.80, 0.68])[i % 3], np.array([0.13, 0.12, 0.12])[i % 3]
+    return oklab_to_srgb(np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], axis=1))
+
+
 def colorize(values: ArrayLike, colormap: str, limits: tuple[float, float]) -> NDArray[np.float64]:
     """sRGB ``(..., 3)`` in [0, 1] of numbers ``(...)``; ``limits`` go to the ends of the map, NaN to grey."""
     v = np.asarray(values, dtype=np.float64)
