@@ -27,10 +27,7 @@ function showGlobe({ points, center }) {
   const xyz = points ? array(points) : new Float32Array(0), homes = Array.from({ length: xyz.length / 3 }, (_, i) => lonLat(xyz.subarray(3 * i, 3 * i + 3)));
   const [first] = Object.keys(viewers);
   const partOf = (view) => data.looks[Number(find("input[name=look]:checked").value)].views[view];
-  const dotsOf = (part) => {
-    const choice = find("input[name=dots]:checked")?.value;
-    return choice === "none" ? undefined : part.dots?.[choice] ?? part.dots?.plain;
-  };
+  const dotsOf = (part) => part.dots?.[find("input[name=dots]:checked")?.value];
   const valueAt = (part, [lon, lat]) => {
     if (!padded.has(part.values)) padded.set(part.values, withPoles({ ...part, values: array(part.values) }));
     return sampleField(padded.get(part.values), part, lon, lat);

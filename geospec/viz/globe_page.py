@@ -86,7 +86,7 @@ def globe_report(
     parts = {}
     for i, (name, field) in enumerate(drawn.items()):
         parts[name] = _part(page, f"field.{i}", name, field, colormaps.get(name), scales.get(name))
-        if xyz is not None:
+        if xyz is not None and (name in errors or not errors):
             parts[name]["dots"] = _dots(page, f"points.{i}", field, parts[name], len(xyz), errors.get(name))
     for name, part in parts.items():
         page.look(name, "", {"globe": part, **({} if beside is None else {"beside": parts[beside]})})

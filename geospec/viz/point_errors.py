@@ -30,7 +30,7 @@ class PointErrors:
 
     @classmethod
     def of(cls, name: str, drawn: SphereField, given: Field, xyz: NDArray[np.float64], targets: Any) -> PointErrors:
-        """Of a field at unit vectors ``(m, 3)``: a function is asked there, a grid interpolated. ``name`` is what errors call the targets.
+        """Of a field at unit vectors ``(m, 3)``: a function is asked there, a grid interpolated. Messages call the targets ``name``.
 
         Raises
         ------
@@ -75,7 +75,7 @@ class PointErrors:
 
     def section(self, name: str) -> str:
         """Errors by bands of latitude as bars, the whole's as a dashed line."""
-        edges = np.arange(-90, 90, _BAND)
+        edges = range(-90, 90, _BAND)
         band = np.minimum(((self.latitudes + 90) // _BAND).astype(int), len(edges) - 1)
         counts = np.bincount(band, minlength=len(edges))
         heights = [self.over(band == i) if counts[i] else 0.0 for i in range(len(edges))]

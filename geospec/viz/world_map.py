@@ -93,19 +93,15 @@ def world_maps(
     """
     if not fields:
         raise ArgumentError(problem("fields", "at least one field", "none"))
-    drawn = {}
-    for name, field in fields.items():
-        drawn[name] = SphereField.of(f"fields[{name!r}]", field, latitudes=latitudes, classes=classes)
+    drawn = {name: SphereField.of(f"fields[{name!r}]", f, latitudes=latitudes, classes=classes) for name, f in fields.items()}
     own_limits, own_maps = by_name("limits", limits, drawn), by_name("colormap", colormap, drawn)
     shared = [f.values.ravel() for name, f in drawn.items() if f.classes is None and name not in own_limits]
     common_map, common_limits = choose(np.concatenate(shared)) if shared else (None, None)
     panels = []
-    for name, field in drawn.items():
-        style = {
-            "colormap": own_maps.get(name) or (None if name in own_limits else common_map),
-            "limits": own_limits.get(name, common_limits),
-        }
-        panels.append(map_panel(field, name, width=width, **style, **rest))
+    for name, shown in drawn.items():
+        scale = own_limits.get(name, common_limits)
+        colors = own_maps.get(name) or (None if name in own_limits else common_map)
+        panels.append(map_panel(shown, name, width=width, colormap=colors, limits=scale, **rest))
     return compose(panels, min(columns, len(panels)), heading, note)
 
 
