@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         losses,
         maps,
         metrics,
+        models,
         nn,
         ops,
         pipelines,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from .geodesics import geodesic_distances
     from .laplacians import ConnectionLaplacian, Laplacian, connection_laplacian, laplacian
     from .maps import FunctionalMapPrior
+    from .models import LocationEncoder
     from .pipelines import Match, match
     from .shapes import Mesh, PointCloud, load, repair, report, save
     from .transport import VectorHeat
@@ -69,6 +71,7 @@ _PACKAGES = (
     "losses",
     "maps",
     "metrics",
+    "models",
     "nn",
     "ops",
     "pipelines",
@@ -95,6 +98,7 @@ _HOME = {
     "LaplaceBasis": "bases",
     "LearnedEigenbasis": "bases",
     "Laplacian": "laplacians",
+    "LocationEncoder": "models",
     "Match": "pipelines",
     "Mesh": "shapes",
     "MissingDependencyError": "errors",
@@ -129,6 +133,7 @@ __all__ = [
     "LaplaceBasis",
     "Laplacian",
     "LearnedEigenbasis",
+    "LocationEncoder",
     "Match",
     "Mesh",
     "MissingDependencyError",
@@ -154,6 +159,7 @@ __all__ = [
     "maps",
     "match",
     "metrics",
+    "models",
     "nn",
     "ops",
     "pipelines",
