@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from .geodesics import geodesic_distances
     from .laplacians import ConnectionLaplacian, Laplacian, connection_laplacian, laplacian
     from .maps import FunctionalMapPrior
-    from .models import LocationEncoder
+    from .models import LocationEncoder, MeshLocationEncoder
     from .pipelines import Match, match
     from .shapes import Mesh, PointCloud, load, repair, report, save
     from .transport import VectorHeat
@@ -101,6 +101,7 @@ _HOME = {
     "LocationEncoder": "models",
     "Match": "pipelines",
     "Mesh": "shapes",
+    "MeshLocationEncoder": "models",
     "MissingDependencyError": "errors",
     "PointCloud": "shapes",
     "SampledBasis": "bases",
@@ -136,6 +137,7 @@ __all__ = [
     "LocationEncoder",
     "Match",
     "Mesh",
+    "MeshLocationEncoder",
     "MissingDependencyError",
     "PointCloud",
     "SampledBasis",

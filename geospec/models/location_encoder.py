@@ -17,6 +17,7 @@ from ..nn.positional.base import promoted
 from ..nn.siren import NETWORKS, PointNetwork, point_network
 from ..ops.directions import lonlat_to_xyz
 from ..weights import Weights, load_weights, save_weights
+from .files import made
 from .published import PUBLISHED, published_network, read_state
 
 #: The kind under which files remember the model.
@@ -60,7 +61,7 @@ class LocationEncoder(nn.Module):
     ) -> None:
         super().__init__()
         one_of("network", network, NETWORKS)
-        sizes = {"hidden": hidden, "layers": layers, "w0_first": w0_first, "w0": w0, "dropout": dropout}
+        sizes: dict[str, Any] = {"hidden": hidden, "layers": layers, "w0_first": w0_first, "w0": w0, "dropout": dropout}
         self.arguments: dict[str, Any] = {"encoding": encoding, "network": network, "outputs": outputs, **sizes, **options}
         self.encoding = _encoding(encoding, options)
         self.network: PointNetwork = point_network(network, self.encoding.features, outputs, **sizes)
@@ -107,7 +108,7 @@ class LocationEncoder(nn.Module):
         ------
         FileNotFoundError : no such file. FileFormatError : something else, or tensors that do not fit.
         """
-        return cls._made(load_weights(path, KIND))
+        return made(load_weights(path, KIND), cls)
 
     @classmethod
     def from_published(
@@ -145,45 +146,39 @@ class LocationEncoder(nn.Module):
         arguments = {"network": network, "outputs": outputs, **sizes, **_published_encoding(encoding, inputs)}
         source = Path("state dict" if isinstance(weights, Mapping) else weights)
         named = {f"network.{name}": tensor for name, tensor in tensors.items()}
-        return cls._made(Weights(source, KIND, arguments, {}, "", None, named))
-
-    @classmethod
-    def _made(cls, weights: Weights) -> Self:
-        model = weights.make(cls)
-        model.network.to(weights.tensors["network.first.weight"].dtype)
-        model.load_state_dict(weights.tensors)  # again: the first time, float64 went through float32
-        return model
+        return made(Weights(source, KIND, arguments, {}, "", None, named), cls)
 
 
 class GivenEncoding(PositionalEncoding):
-    """A module or a basis of the caller's as an encoding."""
+    """A module of the caller's as an encoding: its ``method`` takes unit vectors to ``features`` numbers."""
 
-    def __init__(self, given: nn.Module) -> None:
+    def __init__(self, given: nn.Module, method: str, features: int) -> None:
         super().__init__()
-        self.given = given
-        self.features = given.k if isinstance(given, Basis) else given.features
+        self.given, self.method, self.features = given, method, features
 
     def _of_directions(self, xyz: Tensor) -> Tensor:
-        return self.given.at(xyz) if isinstance(self.given, Basis) else self.given(xyz)
+        return getattr(self.given, self.method)(xyz)
 
 
 def _encoding(encoding: str | nn.Module, options: dict[str, Any]) -> PositionalEncoding:
     if isinstance(encoding, str):
         return positional_encoding(encoding, **options)
-    if options:
-        raise ArgumentError(
-            problem(next(iter(options)), "no options with an encoding that is a module", repr(next(iter(options.values()))))
-        )
+    for option, value in options.items():
+        raise ArgumentError(problem(option, "no options with an encoding that is a module", repr(value)))
     if isinstance(encoding, PositionalEncoding):
         return encoding
-    if isinstance(encoding, nn.Module) and hasattr(encoding, "at" if isinstance(encoding, Basis) else "features"):
-        return GivenEncoding(encoding)
-    wanted = "a name, a module with an attribute 'features', or a basis with a method 'at'"
+    if isinstance(encoding, Basis) and hasattr(encoding, "at"):
+        return GivenEncoding(encoding, "at", encoding.k)
+    features = getattr(encoding, "features", None)
+    if isinstance(encoding, nn.Module) and isinstance(features, int):
+        return GivenEncoding(encoding, "__call__", features)
+    wanted = "a name, a module with an integer 'features', or a basis with a method 'at'"
     raise ArgumentError(problem("encoding", wanted, type(encoding).__name__))
 
 
 def _published_encoding(encoding: str | PositionalEncoding, inputs: int) -> dict[str, Any]:
     """The arguments for an encoding whose features go into a first layer of ``inputs`` columns."""
+    arguments: dict[str, Any]
     if isinstance(encoding, str):
         one_of("encoding", encoding, PUBLISHED)
         arguments = {"encoding": "spherical-harmonics", "degree": math.isqrt(inputs) - 1, "convention": encoding}
