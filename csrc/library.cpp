@@ -84,6 +84,14 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   m.def(
       "mask_sums(Tensor clean, Tensor denoised, Tensor sigma, int seed, int first, str form) -> (Tensor, Tensor, "
       "Tensor)");
+  // Real harmonics (n, (degree + 1)^2) of directions (n, 3), by the table of a recurrence with its convention built in.
+  m.def("spherical_harmonics(Tensor xyz, Tensor table, bool normalize) -> Tensor");
+  // Their derivatives (n, k) as each direction moves along a tangent (n, 3).
+  m.def("spherical_harmonics_jvp(Tensor xyz, Tensor tangent, Tensor table, bool normalize) -> Tensor");
+  // The adjoint: gradient (n, 3) of sum_k grad_k Y_k at each direction.
+  m.def("spherical_harmonics_backward(Tensor grad, Tensor xyz, Tensor table, bool normalize) -> Tensor");
+  // The Hessian of that sum times a tangent, (n, 3).
+  m.def("spherical_harmonics_hvp(Tensor grad, Tensor xyz, Tensor tangent, Tensor table, bool normalize) -> Tensor");
   // Thin QR of tall blocks (..., n, k) with positive diagonal, and 1 for columns that depend on none before them (...,
   // k). Made of torch's own products in geospec/ops/cholesky_qr.py, on any device.
   m.def("cholesky_qr(Tensor z, bool rank_guard=False) -> (Tensor, Tensor, Tensor)");

@@ -22,6 +22,7 @@ PAGES += [
         "neighbours",
         "training",
         "learned-eigenbasis",
+        "sphere",
         "prior",
     )
 ]

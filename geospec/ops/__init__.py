@@ -21,7 +21,7 @@ from .noisy_magnitudes import MaskSums, mask_sums, noisy_magnitudes
 from .robust_stiffness import robust_stiffness
 from .spectral_knn import spectral_knn
 from .spectral_nearest import spectral_nearest
-from .spherical_harmonics import spherical_harmonics
+from .spherical_harmonics import spherical_harmonics, spherical_harmonics_jvp
 from .zoomout import zoomout
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "spectral_knn",
     "spectral_nearest",
     "spherical_harmonics",
+    "spherical_harmonics_jvp",
     "xyz_to_lonlat",
     "zoomout",
 ]
