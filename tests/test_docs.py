@@ -24,6 +24,7 @@ PAGES += [
         "learned-eigenbasis",
         "sphere",
         "prior",
+        "location-encoders",
     )
 ]
 

@@ -87,7 +87,7 @@ class MeshLocationEncoder(nn.Module):
         scale = unit.sqrt().repeat(k)
         if damped and eigenvalues is not None:
             scale = scale / (1 + unit * eigenvalues).sqrt()
-        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("scale", scale)
         self.network: PointNetwork = point_network(network, k, outputs, **sizes)
 
     def features(self, face: Tensor, barycentric: Tensor) -> Tensor:

@@ -22,6 +22,9 @@ class PositionalEncoding(nn.Module, ABC):
 
     features: int
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def forward(self, xyz: Tensor) -> Tensor:
         """Features ``(..., features)`` of unit vectors ``(..., 3)``, float32 or float64; half precision is promoted to float32.
 

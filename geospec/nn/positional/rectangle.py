@@ -91,11 +91,16 @@ class Theory(MultiScale):
 
 
 class Sphere2Vec(MultiScale):
-    """What SphereC, SphereM and their extensions share: products of sines and cosines, scale by scale. Source: Mai et al. 2023.
+    """What SphereC, SphereM and their extensions share: ``sin lat_s``, or all that grid has, then products; scale by scale.
 
     ``variant="released"`` gives every feature twice, as the code published with the spherical harmonics encoder does, and feeds SphereM's
     unscaled longitude and latitude to sine and cosine in degrees as if they were radians: for weights and figures that rest on it.
+
+    Source: Mai et al., Sphere2Vec, 2023.
     """
+
+    #: Whether the features of grid are among them.
+    with_grid = False
 
     def __init__(self, scales: int = 16, r_min: float = 1.0, r_max: float = 360.0, variant: str = "paper") -> None:
         super().__init__(scales, r_min, r_max)
@@ -104,18 +109,17 @@ class Sphere2Vec(MultiScale):
         self.features *= 1 + self.released
 
     def _of_lonlat(self, lon: Tensor, lat: Tensor) -> Tensor:
-        columns = torch.stack(self._columns(lon, lat), dim=-1)
-        if self.released:
-            columns = columns.repeat_interleave(2, dim=-1)
-        return columns.flatten(start_dim=-2)
+        scaled = self._scaled(torch.stack([lon, lat]))
+        (sin_lon, sin_lat), (cos_lon, cos_lat) = scaled.sin(), scaled.cos()
+        single = [sin_lat, cos_lat, sin_lon, cos_lon] if self.with_grid else [sin_lat]
+        unscaled = torch.stack([lon, lat])[..., None]
+        products = self._products(sin_lon, cos_lon, cos_lat, *(unscaled if self.released else torch.deg2rad(unscaled)))
+        columns = torch.stack([*single, *products], dim=-1)
+        return (columns.repeat_interleave(2, dim=-1) if self.released else columns).flatten(start_dim=-2)
 
     @abstractmethod
-    def _columns(self, lon: Tensor, lat: Tensor) -> list[Tensor]:
-        """The features of each scale, ``(..., scales)`` each."""
-
-    def _unscaled(self, angle: Tensor) -> Tensor:
-        """The angle itself ``(..., 1)``."""
-        return (angle if self.released else torch.deg2rad(angle))[..., None]
+    def _products(self, sin_lon: Tensor, cos_lon: Tensor, cos_lat: Tensor, lon: Tensor, lat: Tensor) -> list[Tensor]:
+        """Products of waves ``(..., scales)``, given those and the angles ``(..., 1)``."""
 
 
 class SphereC(Sphere2Vec):
@@ -123,19 +127,14 @@ class SphereC(Sphere2Vec):
 
     each = 3
 
-    def _columns(self, lon: Tensor, lat: Tensor) -> list[Tensor]:
-        lon, lat = self._scaled(lon), self._scaled(lat)
-        return [lat.sin(), lat.cos() * lon.cos(), lat.cos() * lon.sin()]
+    def _products(self, sin_lon: Tensor, cos_lon: Tensor, cos_lat: Tensor, lon: Tensor, lat: Tensor) -> list[Tensor]:
+        return [cos_lat * cos_lon, cos_lat * sin_lon]
 
 
-class SphereCPlus(Sphere2Vec):
+class SphereCPlus(SphereC):
     """Grid and SphereC: for every scale ``sin lat_s, cos lat_s, sin lon_s, cos lon_s``, then the products: ``6 scales`` features."""
 
-    each = 6
-
-    def _columns(self, lon: Tensor, lat: Tensor) -> list[Tensor]:
-        lon, lat = self._scaled(lon), self._scaled(lat)
-        return [lat.sin(), lat.cos(), lon.sin(), lon.cos(), lat.cos() * lon.cos(), lat.cos() * lon.sin()]
+    each, with_grid = 6, True
 
 
 class SphereM(Sphere2Vec):
@@ -143,28 +142,14 @@ class SphereM(Sphere2Vec):
 
     each = 5
 
-    def _columns(self, lon: Tensor, lat: Tensor) -> list[Tensor]:
-        return [self._scaled(lat).sin(), *self._mixed(lon, lat)]
-
-    def _mixed(self, lon: Tensor, lat: Tensor) -> list[Tensor]:
-        """Products of one angle as it is with the other scaled."""
-        scaled_lon, scaled_lat, lon, lat = self._scaled(lon), self._scaled(lat), self._unscaled(lon), self._unscaled(lat)
-        return [
-            scaled_lat.cos() * lon.cos(),
-            lat.cos() * scaled_lon.cos(),
-            scaled_lat.cos() * lon.sin(),
-            lat.cos() * scaled_lon.sin(),
-        ]
+    def _products(self, sin_lon: Tensor, cos_lon: Tensor, cos_lat: Tensor, lon: Tensor, lat: Tensor) -> list[Tensor]:
+        return [cos_lat * lon.cos(), lat.cos() * cos_lon, cos_lat * lon.sin(), lat.cos() * sin_lon]
 
 
 class SphereMPlus(SphereM):
     """Grid and SphereM: for every scale ``sin lat_s, cos lat_s, sin lon_s, cos lon_s``, then the products: ``8 scales`` features."""
 
-    each = 8
-
-    def _columns(self, lon: Tensor, lat: Tensor) -> list[Tensor]:
-        scaled_lon, scaled_lat = self._scaled(lon), self._scaled(lat)
-        return [scaled_lat.sin(), scaled_lat.cos(), scaled_lon.sin(), scaled_lon.cos(), *self._mixed(lon, lat)]
+    each, with_grid = 8, True
 
 
 class DoubleFourierSphere(MultiScale):
