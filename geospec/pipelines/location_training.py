@@ -139,7 +139,8 @@ def train_location_encoder(
 
     Raises
     ------
-    ArgumentError : fewer than two rows on either side of the split, a fcnet for numbers. ConvergenceError : see :func:`geospec.training.train`.
+    ArgumentError : fewer than two rows on either side of the split, a fcnet for numbers. ConvergenceError : see
+        :func:`geospec.training.train`.
     """
     if table.classes is None and plan.network == "fcnet":
         hint = "its last layer has no bias, which would carry the targets' mean"

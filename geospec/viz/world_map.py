@@ -77,6 +77,7 @@ def world_maps(
     fields: Mapping[str, Field],
     *,
     columns: int = 2,
+    one_scale: bool = True,
     heading: str = "",
     note: str = "",
     colormap: str | Mapping[str, str] | None = None,
@@ -88,14 +89,14 @@ def world_maps(
 ) -> Image:
     """Several fields side by side, each under its name.
 
-    Fields of numbers share one scale, so that they can be compared. ``colormap`` and ``limits`` are of all fields, or mappings by name: a
-    field with limits of its own stands outside the common scale. ``rest`` goes to each map, see :func:`world_map`.
+    With ``one_scale`` fields of numbers have one, so that they can be compared. ``colormap`` and ``limits`` are of all fields, or
+    mappings by name: a field with limits of its own stands outside the common scale. ``rest`` goes to each map, see :func:`world_map`.
     """
     if not fields:
         raise ArgumentError(problem("fields", "at least one field", "none"))
     drawn = {name: SphereField.of(f"fields[{name!r}]", f, latitudes=latitudes, classes=classes) for name, f in fields.items()}
     own_limits, own_maps = by_name("limits", limits, drawn), by_name("colormap", colormap, drawn)
-    shared = [f.values.ravel() for name, f in drawn.items() if f.classes is None and name not in own_limits]
+    shared = [f.values.ravel() for name, f in drawn.items() if one_scale and f.classes is None and name not in own_limits]
     common_map, common_limits = choose(np.concatenate(shared)) if shared else (None, None)
     panels = []
     for name, shown in drawn.items():
