@@ -114,14 +114,10 @@ def run(
         voice.say("stopped", f"after epoch {trained.epochs}; what was written is the best so far", "yellow")
     if json:
         parameters = sum(weights.numel() for weights in trained.encoder.parameters())
-        told = {
-            "finished": trained.finished,
-            "epochs": trained.epochs,
-            "best_epoch": trained.best_epoch,
-            "seconds": round(trained.seconds, 1),
-        }
-        told |= {"rows": len(table), "targets": table.names, "classes": table.classes, "parameters": parameters, "held_out": trained.scores}
-        print_json({**told, "output": output, "report": report, "image": image, "command": command})
+        told: dict[str, Any] = {"finished": trained.finished, "epochs": trained.epochs, "best_epoch": trained.best_epoch}
+        told |= {"seconds": round(trained.seconds, 1), "rows": len(table), "targets": table.names, "classes": table.classes}
+        told |= {"parameters": parameters, "held_out": trained.scores, "output": output, "report": report, "image": image}
+        print_json({**told, "command": command})
     if not trained.finished:
         raise typer.Exit(130)
 
@@ -163,7 +159,9 @@ def _report(trained: TrainedLocations, path: Path, name: str, sizes: dict[str, A
     table, fields = trained.table, _fields(trained)
     measured = table.targets[trained.held_out]
     targets = {target: measured if table.classes else measured[:, i] for i, target in enumerate(table.names)}
-    numbers = {"rows": len(table), "epochs": trained.epochs, "best epoch": trained.best_epoch, "what was done": sizes}
+    degree = getattr(trained.encoder.encoding, "degree", None)
+    done = {**sizes, **({} if degree is None else {"degree": degree})}
+    numbers = {"rows": len(table), "epochs": trained.epochs, "best epoch": trained.best_epoch, "what was done": done}
     viz.globe_report(
         path,
         fields,
