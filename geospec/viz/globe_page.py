@@ -218,7 +218,6 @@ def _spectrum_section(spectra: Mapping[str, ArrayLike]) -> str:
             line += f"{pen}{axes.x(degree):.1f} {axes.y(value):.1f}" if value > 0 else ""
             pen = "L" if value > 0 else "M"
         curves.append(f'<path class="curve c{i}" d="{line}"><title>{html.escape(name)}</title></path>')
-        across = axes.left + 100 * i
-        keys.append(f'<path class="curve key c{i}" d="M{across} 30h14"/><text x="{across + 19}" y="34">{html.escape(name)}</text>')
-    drawn = axes.svg(f"{axes.grid(levels)}{''.join(curves)}{''.join(keys)}", "Power over degree", "power over degree", 'class="power"')
-    return f"<section><h2>Spectrum</h2>{drawn}</section>"
+        keys.append(f'<span class="swatch"><i class="c{i}"></i>{html.escape(name)}</span>')
+    drawn = axes.svg(f"{axes.grid(levels)}{''.join(curves)}", "Power over degree", "power over degree")
+    return f'<section><h2>Spectrum</h2>{drawn}<p class="keys soft">{"".join(keys)}</p></section>'

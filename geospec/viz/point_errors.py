@@ -91,5 +91,5 @@ class PointErrors:
         labels = [(lat + 90.0, f"{abs(lat)}°{'S' if lat < 0 else 'N' if lat else ''}") for lat in range(-60, 61, 30)]
         what = "share of wrong classes" if self.classes else "root mean square error"
         words = f"{what}; dashed: of all, {whole:.4g}"
-        drawn = axes.svg(f"{axes.grid(ticks(axes.high), labels)}{''.join(bars)}{mean}", f"{what} over latitude", words, 'class="latitudes"')
+        drawn = axes.svg(f"{axes.grid(ticks(axes.high), labels)}{''.join(bars)}{mean}", f"{what} over latitude", words)
         return f"<section><h2>Error by latitude: {html.escape(name)}</h2>{drawn}</section>"
