@@ -190,12 +190,14 @@ def test_scripts_read_a_field_as_python_does(tmp_path, nearest):
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 def test_the_globes_pixels_are_the_fields(tmp_path):
-    """In a browser: the reading, and the colours on the canvas, at the pole, on the date line and between."""
-    path = globe_report(tmp_path / "g.html", {"octant": octant, "height": height}, points=directions(5), center=(170.0, 60.0))
+    """In a browser: the readings, and the colours on the canvas, at the pole, on the date line and between; a click on the map turns."""
+    points = ops.lonlat_to_xyz(torch.tensor([150.0, 10.0]), torch.tensor([50.0, -50.0]))
+    fields = {"octant": octant, "height": height}
+    path = globe_report(tmp_path / "g.html", fields, points=points, targets=torch.tensor([7, 0]), center=(170.0, 60.0))
     script = """<script>
       document.querySelector("input[name=dots][value=none]").click();
       document.querySelector("#graticule").click();
-      const { globe } = viewers, told = [];
+      const { globe } = viewers, told = [], seen = [document.querySelector(".reading").textContent];
       globe.draw();
       const { gl, canvas } = globe, ratio = canvas.width / canvas.clientWidth, pixel = new Uint8Array(4);
       for (let x = 0; x < canvas.clientWidth; x += 7) for (let y = 0; y < canvas.clientHeight; y += 7) {
@@ -203,6 +205,16 @@ def test_the_globes_pixels_are_the_fields(tmp_path):
         gl.readPixels(Math.floor(x * ratio), canvas.height - 1 - Math.floor(y * ratio), 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, pixel);
         if (direction) told.push([...direction, ...pixel]);
       }
+      const at = (on, x, y) => ({ clientX: on.getBoundingClientRect().left + x, clientY: on.getBoundingClientRect().top + y });
+      const flat = document.querySelector("#flat"), [fx, fy] = mollweide(-70, -20);
+      flat.dispatchEvent(new MouseEvent("click", at(flat, (fx + 1) / 2 * flat.clientWidth, (0.5 - fy) * flat.clientHeight)));
+      seen.push(...lonLat(globe.direction(canvas.clientWidth / 2, canvas.clientHeight / 2)));
+      globe.camera.reset();
+      document.querySelector("input[name=dots][value=error]").click();
+      const [px, py] = globe.toScreen([...array("points").subarray(0, 3)].map((v) => v * Math.max(...globe.half)));
+      canvas.dispatchEvent(new PointerEvent("pointermove", at(canvas, px, py)));
+      seen.push(document.querySelector(".reading").textContent);
+      document.body.append(Object.assign(document.createElement("pre"), { id: "seen", textContent: JSON.stringify(seen) }));
       document.body.append(Object.assign(document.createElement("pre"), { id: "told", textContent: JSON.stringify(told) }));
     </script></body>"""
     path.write_text(path.read_text().replace("</body>", script))
@@ -214,8 +226,10 @@ def test_the_globes_pixels_are_the_fields(tmp_path):
         f"--user-data-dir={tmp_path / 'profile'}",
     ]
     done = subprocess.run([CHROMIUM, *options, "--dump-dom", path.as_uri()], capture_output=True, text=True, timeout=120)
-    words = "".join(Seen(re.sub(r"(?s)<script.*?</script>", "", done.stdout)).words)
-    assert "60.00° N, 170.00° E: 6" in words
+    first, lon, lat, reading = json.loads(re.search(r'<pre id="seen">(.*?)</pre>', done.stdout)[1])
+    assert first == "60.00° N, 170.00° E: 6"
+    assert (lon, lat) == (pytest.approx(-70, abs=0.5), pytest.approx(-20, abs=0.5))
+    assert re.fullmatch(r"(50\.0|49\.9)\d° N, 1(50\.0|49\.9)\d° E: 6 \(point 0, measured 7, error 1\)", reading)
     told = np.array(json.loads(re.search(r'<pre id="told">(.*?)</pre>', done.stdout)[1]))
     inner = (np.abs(told[:, :3]) > 0.02).all(axis=1) & (told[:, 6] == 255)  # off the edges of the octants
     assert inner.sum() > 300
