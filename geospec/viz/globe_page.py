@@ -82,7 +82,7 @@ def globe_report(
     errors = _errors(fields, drawn, xyz, targets)
     colormaps, scales = by_name("colormap", colormap, drawn), by_name("limits", limits, drawn)
     page = Page()
-    _globes(page, drawn, beside, center)
+    _globes(page, beside, center)
     parts = {}
     for i, (name, field) in enumerate(drawn.items()):
         parts[name] = _part(page, f"field.{i}", name, field, colormaps.get(name), scales.get(name))
@@ -128,11 +128,10 @@ def _controls(points: bool, errors: bool) -> str:
 <label><input type="checkbox" id="turning"> turn slowly</label>"""
 
 
-def _globes(page: Page, drawn: Mapping[str, SphereField], beside: str | None, center: tuple[float, float]) -> None:
+def _globes(page: Page, beside: str | None, center: tuple[float, float]) -> None:
     out = ops.lonlat_to_xyz(*(torch.tensor(float(angle), dtype=torch.float64) for angle in center)).numpy()
     view = View.along(out, (0, 0, 1))
-    size = next(iter(drawn.values())).values.shape
-    page.add_shape("globe", _ball(), "Globe", view, f"{size[0]} × {size[1]} samples")
+    page.add_shape("globe", _ball(), "Globe", view, "drag to turn")
     if beside is not None:
         page.add_shape("beside", _ball(), beside, view, "throughout")
 
@@ -170,11 +169,15 @@ def _dots(page: Page, key: str, field: SphereField, part: dict[str, Any], count:
         "colors": page.colors(f"{key}.measured", field.colors(errors.targets, colormap, part["limits"])),
         "values": page.array(f"{key}.targets", errors.targets),
     }
-    if field.classes is not None:
-        limits, caption = (0.0, 1.0), "right to wrong"
+    if field.classes is None:
+        limits = (0.0, float(np.percentile(errors.absolute, 98)) or 1.0)
+        look = page.scalar(errors.absolute, f"{key}.error", "error", limits, "error")
     else:
-        limits, caption = (0.0, float(np.percentile(errors.absolute, 98)) or 1.0), "error at the points"
-    look = page.scalar(errors.absolute, f"{key}.error", "error", limits, caption)
+        limits = (0.0, 1.0)
+        ends = np.zeros((256, 3))
+        ends[:2] = colorize([0.0, 1.0], "error", limits)
+        look = page.scalar(errors.absolute, f"{key}.error", "error", limits)
+        look |= {"table": page.colors(f"table.{key}", ends), "classes": ["right", "wrong"]}
     colors = page.colors(f"{key}.errors", colorize(errors.absolute, "error", limits))
     return {"measured": measured, "error": {**look, "colors": colors}}
 

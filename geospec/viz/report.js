@@ -85,8 +85,10 @@ function showLook(index) {
 function showLegend(name, part) {
   const legend = find(`[data-view="${name}"] .legend`);
   if (!legend) return;
-  legend.replaceChildren(...(part.classes ? swatches(part) : part.limits ? bar(part) : [part.caption || ""]));
+  legend.replaceChildren(...legendOf(part));
 }
+
+const legendOf = (part) => (part.classes ? swatches(part) : part.limits ? bar(part) : [part.caption || ""]);
 
 // A strip of colours between its limits.
 function bar(part) {

@@ -101,6 +101,17 @@ def test_a_seed_is_a_result_and_features_made_anew_give_the_same(monkeypatch):
     assert other != first
 
 
+def test_an_epoch_takes_each_row_once_in_an_order_of_its_own(monkeypatch):
+    drawn, batch = [], location_training._Task.batch
+    monkeypatch.setattr(location_training._Task, "batch", lambda self, *numbers: drawn.append(batch(self, *numbers)) or drawn[-1])
+    trained = train_location_encoder(LocationTraining(degree=2, epochs=2, batch=150, hidden=8), table())
+    assert [len(rows) for rows in drawn] == [150, 150, 20] * 2
+    first, second = torch.cat(drawn[:3]), torch.cat(drawn[3:])
+    assert torch.cat([first, trained.held_out]).sort().values.tolist() == list(range(400))
+    assert torch.equal(first.sort().values, second.sort().values)
+    assert not torch.equal(first, second)
+
+
 @pytest.mark.parametrize("step", [1, 14])
 def test_a_stop_leaves_the_best_so_far(step):
     def stop(entry):
