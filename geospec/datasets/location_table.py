@@ -74,13 +74,8 @@ def read_location_table(
         latitude out of range, each with its line. ArgumentError : no such column, classes in more than one target, a target that is
         everywhere the same.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
-    if path.suffix not in (".csv", ".tsv", ".txt", ".npz"):
-        raise FileFormatError(problem(str(path), "a table .csv, .tsv, .txt or .npz", path.suffix or "no suffix"))
-    columns, lines = _npz_columns(path) if path.suffix == ".npz" else _csv_columns(path)
-    table = _Reader(path, columns, lines)
+    table = _Reader.of(Path(path))
+    columns = table.columns
     east, north = table.column("lon", lon, LONGITUDES), table.column("lat", lat, LATITUDES)
     chosen = tuple(targets) if targets else tuple(name for name in columns if name not in (east, north))
     for name in chosen:
@@ -108,6 +103,15 @@ class _Reader:
     path: Path
     columns: Columns
     lines: NDArray[np.int64] | None
+
+    @classmethod
+    def of(cls, path: Path) -> _Reader:
+        """Of a file, by its suffix."""
+        if not path.is_file():
+            raise FileNotFoundError(f"no such file: {path}")
+        if path.suffix not in (".csv", ".tsv", ".txt", ".npz"):
+            raise FileFormatError(problem(str(path), "a table .csv, .tsv, .txt or .npz", path.suffix or "no suffix"))
+        return cls(path, *(_npz_columns(path) if path.suffix == ".npz" else _csv_columns(path)))
 
     def column(self, argument: str, name: str | None, usual: tuple[str, ...]) -> str:
         """The name of a column: as given, or one of the usual names."""
