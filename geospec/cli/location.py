@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import ArgumentError, problem
 from . import options
 from .output import Voice, check_output, checked_device, print_json
 
@@ -26,6 +27,8 @@ EXAMPLES = options.examples(
 #: The degree to which the report shows the spectrum of what was learned.
 _SPECTRUM_DEGREE = 64
 _CURVES = 4
+#: Classes that :mod:`geospec.viz` can colour.
+_MOST_CLASSES = 256
 
 
 def _names(option: str, text: str) -> Any:
@@ -98,6 +101,11 @@ def run(
     plan = pipelines.LocationTraining(**sizes, degree=degree, device=device)  # type: ignore[arg-type]
     table = datasets.read_location_table(data, lon=lon, lat=lat, targets=target, classes=classes)
     kinds = f"{len(table.classes)} classes" if table.classes else "numbers"
+    if (report or image) and table.classes and len(table.classes) > _MOST_CLASSES:
+        option = "--report" if report else "--image"
+        raise ArgumentError(
+            problem(option, f"at most {_MOST_CLASSES} classes", len(table.classes), "they need a colour each; leave it away")
+        )
     voice.say("table", f"{data} ({len(table):,} rows, {', '.join(table.names)}: {kinds})")
     with voice.progress() as progress:
         trained = pipelines.train_location_encoder(plan, table, progress=progress)

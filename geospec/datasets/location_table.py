@@ -65,8 +65,8 @@ def read_location_table(
     lon, lat : names of the columns in degrees; by default ``lon``, ``longitude``, ``lng`` or ``long``, and ``lat`` or ``latitude``, in any
         case of letters. A longitude may be any number, by periodicity.
     targets : names of the columns to learn; by default all others.
-    classes : the target's values are names of classes, even where they are numbers. Text always is. Classes are numbered in the order of
-        their names, of numbers in that of the numbers.
+    classes : the target's values are names of classes, even where all or some are numbers. A column of text alone always is. Classes are
+        numbered in the order of their names, of numbers in that of the numbers.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def read_location_table(
     if len(set(chosen)) < len(chosen):
         raise ArgumentError(problem("targets", "each column once", ", ".join(chosen)))
     places = torch.from_numpy(table.numbers(east)), torch.from_numpy(table.numbers(north, 90.0))
-    text = [name for name in chosen if not table.is_numeric(name)]
+    text = [name for name in chosen if table.is_text(name, classes)]
     if classes or text:
         if len(chosen) > 1:
             got = f"{len(chosen)} targets" + (f", of which {text[0]!r} is text" if text else "")
@@ -126,12 +126,18 @@ class _Reader:
             raise ArgumentError(problem(argument, f"one column called {' or '.join(usual)} in {self.path}", got, hint))
         return found[0]
 
-    def is_numeric(self, name: str) -> bool:
-        """Whether every cell reads as a number, or is empty, which the numbers then refuse."""
+    def is_text(self, name: str, mixed: bool) -> bool:
+        """Whether a column holds words. Words among numbers are refused where they may not be ``mixed``: one of the two is a slip."""
         column = self.columns[name]
         if column.dtype.kind in "fiub":
-            return True
-        return all(not cell or _number(cell) is not None for cell in column)
+            return False
+        words = np.array([bool(cell) and _number(cell) is None for cell in column])
+        numbers = int((~words).sum() - (column == "").sum())
+        if words.any() and numbers and not mixed:
+            row = int(words.argmax())
+            hint = "of classes the caller has to say that they are classes"
+            raise FileFormatError(problem(self._cell(name, row), f"a number, as in {numbers} other rows", repr(column[row]), hint))
+        return bool(words.any())
 
     def numbers(self, name: str, bound: float = math.inf) -> NDArray[np.float64]:
         """A column as finite float64 of size at most ``bound``."""
@@ -156,7 +162,7 @@ class _Reader:
     def classes(self, name: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
         """Class numbers, and the names in their order."""
         column = self.columns[name]
-        if column.dtype.kind not in "fiub" and not self.is_numeric(name):
+        if self.is_text(name, mixed=True):
             empty = np.flatnonzero(column == "")
             if len(empty):
                 raise FileFormatError(problem(self._cell(name, int(empty[0])), "the name of a class", "nothing"))

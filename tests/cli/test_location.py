@@ -90,6 +90,14 @@ def test_refusals(run, stations, tmp_path, monkeypatch, words, told):
     assert [path.name for path in tmp_path.iterdir()] == ["stations.csv"]
 
 
+def test_more_classes_than_colours_are_refused_before_the_work(run, tmp_path):
+    path = tmp_path / "many.csv"
+    path.write_text("lon,lat,kind\n" + "\n".join(f"{i / 2},0,k{i}" for i in range(300)))
+    error = run("train", "location", path, "-o", tmp_path / "e.safetensors", "--report", tmp_path / "r.html").error
+    assert "--report: wanted at most 256 classes, got 300" in error
+    assert [file.name for file in tmp_path.iterdir()] == ["many.csv"]
+
+
 def test_a_row_that_cannot_be_is_named_by_its_line(run, stations, tmp_path):
     lines = stations.read_text().split("\n")
     lines[7] = "10,95,1,2,north"

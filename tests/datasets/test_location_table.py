@@ -43,6 +43,13 @@ def test_numbers_as_classes(tmp_path):
     assert table.targets.dtype == torch.int64
 
 
+def test_words_among_numbers_are_classes_only_where_that_is_said(tmp_path):
+    path = csv(tmp_path, "lon,lat,t", "0,0,1.5", "1,1,n/a", "2,2,7")
+    with pytest.raises(FileFormatError, match="line 3, t: wanted a number, as in 2 other rows, got 'n/a'"):
+        read_location_table(path)
+    assert read_location_table(path, classes=True).classes == ("1.5", "7", "n/a")
+
+
 def test_npz(tmp_path):
     path = tmp_path / "t.npz"
     np.savez(path, lon=np.arange(3), lat=np.zeros(3, np.float32), a=np.array([1.5, 2, 3]), b=np.array(["u", "v", "u"]))
