@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from ..datasets import LocationTable
     from ..pipelines import TrainedLocations
 
 EXAMPLES = options.examples(
@@ -27,8 +28,6 @@ EXAMPLES = options.examples(
 #: The degree to which the report shows the spectrum of what was learned.
 _SPECTRUM_DEGREE = 64
 _CURVES = 4
-#: Classes that :mod:`geospec.viz` can colour.
-_MOST_CLASSES = 256
 
 
 def _names(option: str, text: str) -> Any:
@@ -52,8 +51,8 @@ def run(
     ] = None,
     json: options.Json = False,
     target: Annotated[list[str] | None, _names("--target", "A column to learn; may be repeated. All but the places by default.")] = None,
-    lon: Annotated[str | None, _names("--lon", "The column of longitudes; lon or longitude by default.")] = None,
-    lat: Annotated[str | None, _names("--lat", "The column of latitudes; lat or latitude by default.")] = None,
+    lon: options.Longitude = None,
+    lat: options.Latitude = None,
     classes: Annotated[
         bool, typer.Option("--classes", rich_help_panel=options.READING, help="The target's numbers are classes, as text always is.")
     ] = False,
@@ -101,11 +100,8 @@ def run(
     plan = pipelines.LocationTraining(**sizes, degree=degree, device=device)  # type: ignore[arg-type]
     table = datasets.read_location_table(data, lon=lon, lat=lat, targets=target, classes=classes)
     kinds = f"{len(table.classes)} classes" if table.classes else "numbers"
-    if (report or image) and table.classes and len(table.classes) > _MOST_CLASSES:
-        option = "--report" if report else "--image"
-        raise ArgumentError(
-            problem(option, f"at most {_MOST_CLASSES} classes", len(table.classes), "they need a colour each; leave it away")
-        )
+    if report or image:
+        _check_classes(table, "--report" if report else "--image")
     voice.say("table", f"{data} ({len(table):,} rows, {', '.join(table.names)}: {kinds})")
     with voice.progress() as progress:
         trained = pipelines.train_location_encoder(plan, table, progress=progress)
@@ -128,6 +124,14 @@ def run(
         print_json({**told, "command": command})
     if not trained.finished:
         raise typer.Exit(130)
+
+
+def _check_classes(table: LocationTable, option: str) -> None:
+    """Refuse a picture of more classes than there are colours, before the training."""
+    from ..viz.sphere_field import MOST_CLASSES
+
+    if table.classes and len(table.classes) > MOST_CLASSES:
+        raise ArgumentError(problem(option, f"at most {MOST_CLASSES} classes", len(table.classes), "each needs a colour; leave it away"))
 
 
 def _command(

@@ -96,6 +96,13 @@ def read_location_table(
     return LocationTable(*places, torch.from_numpy(values).float(), chosen)
 
 
+def read_places(path: str | os.PathLike[str], *, lon: str | None = None, lat: str | None = None) -> tuple[Tensor, Tensor]:
+    """Longitudes and latitudes ``(n,)`` of a table, float64 in degrees; other columns are passed over. See :func:`read_location_table`."""
+    table = _Reader.of(Path(path))
+    east, north = table.column("lon", lon, LONGITUDES), table.column("lat", lat, LATITUDES)
+    return torch.from_numpy(table.numbers(east)), torch.from_numpy(table.numbers(north, 90.0))
+
+
 @dataclass(frozen=True)
 class _Reader:
     """Columns of a file, and what its rows are called in messages."""

@@ -8,7 +8,7 @@ import pytest
 
 import geospec
 
-VERBS = ("match", "basis", "info", "show", "train", "reproduce", "backend")
+VERBS = ("match", "basis", "info", "show", "train", "predict", "reproduce", "backend")
 
 
 @pytest.mark.parametrize("verb", VERBS)

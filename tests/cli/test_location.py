@@ -9,6 +9,7 @@ from PIL import Image
 from viz.test_reports import array, read
 
 from geospec import LocationEncoder, ops
+from geospec.datasets import read_location_table
 
 SIZES = ("--degree", 3, "--hidden", 16, "--layers", 1, "--epochs", 40, "--batch", 64)
 
@@ -104,3 +105,37 @@ def test_a_row_that_cannot_be_is_named_by_its_line(run, stations, tmp_path):
     stations.write_text("\n".join(lines))
     error = run("train", "location", stations, "-o", tmp_path / "e.safetensors", "--target", "warm").error
     assert "stations.csv, line 8, lat: wanted a number from -90 to 90, got '95'" in error
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npz"])
+def test_prediction(run, stations, tmp_path, suffix):
+    run("train", "location", stations, "-o", tmp_path / "e.safetensors", *SIZES, "--target", "warm", "--target", "wind")
+    run("train", "location", stations, "-o", tmp_path / "c.safetensors", *SIZES, "--target", "side")
+    places = tmp_path / "places.csv"
+    places.write_text("name,LON,LAT\nhere,10,80\nthere,-350,-80\n")
+    out = tmp_path / f"p{suffix}"
+    done = run("predict", tmp_path / "e.safetensors", places, "-o", out, "--json")
+    assert json.loads(done.out)["columns"] == ["lon", "lat", "warm", "wind"]
+    found = read_location_table(out)
+    encoder = LocationEncoder.load(tmp_path / "e.safetensors")
+    with torch.no_grad():
+        wanted = encoder.at_lonlat(torch.tensor([10.0, 10.0]).double(), torch.tensor([80.0, -80.0]).double())
+    assert (found.lon.tolist(), found.lat.tolist(), found.names) == ([10, -350], [80, -80], ("warm", "wind"))
+    assert torch.allclose(found.targets, wanted, rtol=1e-5)
+    done = run("predict", tmp_path / "c.safetensors", places, "-o", out)
+    assert "predicted    side, side probability" in done.out
+    assert read_location_table(out, targets=["side"]).classes == ("north", "south")
+    assert read_location_table(out, targets=["side"]).targets.tolist() == [0, 1]
+    assert (read_location_table(out, targets=["side probability"]).targets > 0.5).all()
+
+
+def test_prediction_without_names_and_what_it_refuses(run, stations, tmp_path):
+    torch.manual_seed(0)
+    LocationEncoder("cartesian3d", "linear", 2).save(tmp_path / "e.safetensors")
+    assert run("predict", tmp_path / "e.safetensors", stations, "-o", tmp_path / "p.npz", "--quiet").out == ""
+    with np.load(tmp_path / "p.npz") as file:
+        assert sorted(file.files) == ["lat", "lon", "output 0", "output 1"]
+    assert "another file than the inputs" in run("predict", tmp_path / "e.safetensors", stations, "-o", stations).error
+    assert "wanted weights" in run("predict", stations, stations, "-o", tmp_path / "q.csv").error
+    assert "lon: wanted a column of" in run("predict", tmp_path / "e.safetensors", stations, "-o", tmp_path / "q.csv", "--lon", "x").error
+    assert not (tmp_path / "q.csv").exists()
