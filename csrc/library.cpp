@@ -92,6 +92,13 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   m.def("spherical_harmonics_backward(Tensor grad, Tensor xyz, Tensor table, bool normalize) -> Tensor");
   // The Hessian of that sum times a tangent, (n, 3).
   m.def("spherical_harmonics_hvp(Tensor grad, Tensor xyz, Tensor tangent, Tensor table, bool normalize) -> Tensor");
+  // A linear layer (h, k) on harmonics, (n, h), which are never stored.
+  m.def(
+      "spherical_harmonics_linear(Tensor xyz, Tensor weight, Tensor? bias, Tensor table, bool normalize) -> Tensor");
+  // Its gradients in the directions (n, 3) and in the weight (h, k).
+  m.def(
+      "spherical_harmonics_linear_xyz(Tensor grad, Tensor xyz, Tensor weight, Tensor table, bool normalize) -> Tensor");
+  m.def("spherical_harmonics_linear_weight(Tensor grad, Tensor xyz, Tensor table, bool normalize) -> Tensor");
   // Thin QR of tall blocks (..., n, k) with positive diagonal, and 1 for columns that depend on none before them (...,
   // k). Made of torch's own products in geospec/ops/cholesky_qr.py, on any device.
   m.def("cholesky_qr(Tensor z, bool rank_guard=False) -> (Tensor, Tensor, Tensor)");

@@ -56,15 +56,26 @@ class Directions {
   Registers<L> powers_;
 };
 
-// Calls f(first) for the first point of every block, threads sharing them out; `make()` gives each thread its f.
+// Calls f(first) for the first point of every block, threads sharing them out by `work` for a point; `make()` gives
+// each thread its f.
 template <class L, class F>
-void for_blocks(const HarmonicInputs& in, const F& make) {
+void for_blocks(const HarmonicInputs& in, int64_t work, const F& make) {
   const int64_t blocks = (in.n + L::kPoints - 1) / L::kPoints;
-  const int64_t grain = std::max<int64_t>(1, (1 << 16) / (in.k * L::kPoints));
+  const int64_t grain = std::max<int64_t>(1, (1 << 16) / (work * L::kPoints + 1));
   torch::stable::parallel_for(0, blocks, grain, [&](int64_t begin, int64_t end) {
     auto f = make();
     for (int64_t b = begin; b < end; ++b) f(b * L::kPoints);
   });
+}
+
+// Calls take(direction, point in the block, jet) for each point of a block.
+template <class L, class T, class F>
+void for_jets(const Directions<L, T>& directions, const typename L::V* jets, const F& take) {
+  for (int p = 0; p < directions.count; ++p) {
+    T jet[kJet];
+    for (int e = 0; e < kJet; ++e) jet[e] = reinterpret_cast<const T*>(jets)[e * L::kPoints + p];
+    take(directions.at[p], p, jet);
+  }
 }
 
 // Calls f with types that stand for the element and the instruction set.

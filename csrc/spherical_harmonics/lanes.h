@@ -99,8 +99,8 @@ struct Lanes {
     }
   }
 
-  // Sums over one order, of the features at planes[(l^2 + l +- m) kPack] when `stride` is 0, or at
-  // planes[(2 i + {1, 0}) kPack] with i = l - m when it is 1; a, b: sums and sums of derivatives.
+  // Sums over one order of Q and of its derivatives times planes, into a for m, into o for -m. Planes of (l, +-m) stand
+  // at l^2 + l +- m or, `packed`, at 2 (l - m) and one further.
   template <bool second>
   GEOSPEC_INLINE void sums(const Block& b, int64_t m, const V* own, const V* above, const V* two_above, const V* planes,
                            bool packed, V (&a)[kPack][3], V (&o)[kPack][3]) {
@@ -135,7 +135,13 @@ struct Lanes {
                         b.c[two + j], b.s[two + j]);
   }
 
-  // Derivatives of sum_k planes_k Y_k: entry e of direction p at out[e * kPoints + p]. `columns` is room for three
+  // Entry e of the jet of direction p to out[e * kPoints + p].
+  GEOSPEC_INLINE void store(const V (&jets)[kPack][kJet], V* out) {
+    for (int e = 0; e < kJet; ++e)
+      for (int j = 0; j < kPack; ++j) out[e * kPack + j] = jets[j][e];
+  }
+
+  // Derivatives of sum_k planes_k Y_k, stored as jets. `columns` is room for three
   // orders.
   template <bool second>
   GEOSPEC_SIMD_TARGET static void reduce(Block& b, const V* planes, V* columns, V* out) {
@@ -151,8 +157,7 @@ struct Lanes {
       sums<second>(b, m, own, above, two, planes, false, a, o);
       add<second>(b, m, a, o, jets);
     }
-    for (int e = 0; e < kJet; ++e)
-      for (int j = 0; j < kPack; ++j) out[e * kPack + j] = jets[j][e];
+    store(jets, out);
   }
 
   // A square of registers, transposed in place.

@@ -16,17 +16,25 @@ using harmonics::Directions;
 using harmonics::kJet;
 using harmonics::Registers;
 
+// Asks for the rows of the block to come, which are taken column by column: no pattern that the machine foresees.
+template <bool written>
+void ask_for(const void* begin, const void* end) {
+  for (const char* line = static_cast<const char*>(begin); line < end; line += 64) __builtin_prefetch(line, written, 2);
+}
+
 // Rows of features made by `fill(directions, first, columns, planes)`, block by block.
 template <class T, class L, class Fill>
 void write_rows(const HarmonicInputs& in, bool normalize, FirstUnusable& unusable, T* out, const Fill& fill) {
   prefer_large_pages(out, in.n * in.k * sizeof(T));
-  harmonics::for_blocks<L>(in, [&] {
+  harmonics::for_blocks<L>(in, in.k, [&] {
     return [&, directions = Directions<L, T>(in, normalize, unusable),
             columns = Registers<L>(2 * (in.degree + 1) * L::kPack), planes = Registers<L>(in.k * L::kPack),
             rows = Registers<L>(in.k * L::kPack)](int64_t first) mutable {
       directions.load(first);
+      T* place = out + first * in.k;
+      ask_for<true>(place, place + directions.count * in.k);
       fill(directions, first, columns.get(), planes.get());
-      T *place = out + first * in.k, *made = reinterpret_cast<T*>(rows.get());
+      T* made = reinterpret_cast<T*>(rows.get());
       const bool whole = directions.count == L::kPoints;
       L::to_rows(planes.get(), in.k, whole ? place : made);
       if (!whole) std::memcpy(place, made, directions.count * in.k * sizeof(T));
@@ -37,7 +45,7 @@ void write_rows(const HarmonicInputs& in, bool normalize, FirstUnusable& unusabl
 // Jets of sum_k grad_k Y_k at every direction, each handed to `take(direction, point, jet)`.
 template <bool second, class T, class L, class Take>
 void reduce_rows(const HarmonicInputs& in, bool normalize, FirstUnusable& unusable, const T* grad, const Take& take) {
-  harmonics::for_blocks<L>(in, [&] {
+  harmonics::for_blocks<L>(in, in.k, [&] {
     return [&, directions = Directions<L, T>(in, normalize, unusable),
             columns = Registers<L>(3 * (in.degree + 1) * L::kPack), planes = Registers<L>(in.k * L::kPack),
             rows = Registers<L>(in.k * L::kPack + 1), jets = Registers<L>(kJet * L::kPack)](int64_t first) mutable {
@@ -49,12 +57,11 @@ void reduce_rows(const HarmonicInputs& in, bool normalize, FirstUnusable& unusab
         from = reinterpret_cast<const T*>(rows.get());
       }
       L::to_planes(from, in.k, planes.get());
+      const int64_t next = std::min(first + L::kPoints, in.n), last = std::min(next + L::kPoints, in.n);
+      ask_for<false>(grad + next * in.k, grad + last * in.k);
       L::template reduce<second>(directions.block, planes.get(), columns.get(), jets.get());
-      for (int p = 0; p < directions.count; ++p) {
-        T jet[kJet];
-        for (int e = 0; e < kJet; ++e) jet[e] = reinterpret_cast<const T*>(jets.get())[e * L::kPoints + p];
-        take(directions.at[p], first + p, jet);
-      }
+      harmonics::for_jets<L, T>(directions, jets.get(),
+                                [&](const Direction& u, int p, const T* jet) { take(u, first + p, jet); });
     };
   });
 }

@@ -22,6 +22,7 @@ from .robust_stiffness import robust_stiffness
 from .spectral_knn import spectral_knn
 from .spectral_nearest import spectral_nearest
 from .spherical_harmonics import spherical_harmonics, spherical_harmonics_jvp
+from .spherical_harmonics_linear import spherical_harmonics_linear
 from .zoomout import zoomout
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "spectral_nearest",
     "spherical_harmonics",
     "spherical_harmonics_jvp",
+    "spherical_harmonics_linear",
     "xyz_to_lonlat",
     "zoomout",
 ]

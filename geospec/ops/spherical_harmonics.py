@@ -47,7 +47,7 @@ def spherical_harmonics(
     Source: the recurrence is ours, with differences as in Reinsch's form of Clenshaw's sum (see ``harmonic_table``);
     Cartesian harmonics as in Bigi et al. 2023.
     """
-    flat, leading, convention = _checked(xyz, degree, convention)
+    flat, leading, convention = checked_directions(xyz, degree, convention)
     table = recurrence(degree, convention, flat.dtype, flat.device)
     return torch.ops.geospec.spherical_harmonics(flat, table, normalize).reshape(*leading, (degree + 1) ** 2)
 
@@ -64,7 +64,7 @@ def spherical_harmonics_jvp(
 
     Differentiable once in both. Cost: 8 flops a value; with the three axes for tangents it gives the Jacobian.
     """
-    flat, leading, convention = _checked(xyz, degree, convention)
+    flat, leading, convention = checked_directions(xyz, degree, convention)
     if not isinstance(tangent, Tensor) or tangent.shape != xyz.shape:
         got = tuple(tangent.shape) if isinstance(tangent, Tensor) else type(tangent).__name__
         raise ArgumentError(problem("tangent", f"the shape of xyz, {tuple(xyz.shape)}", got))
@@ -76,7 +76,7 @@ def spherical_harmonics_jvp(
     return torch.ops.geospec.spherical_harmonics_jvp(flat, along, table, normalize).reshape(*leading, (degree + 1) ** 2)
 
 
-def _checked(xyz: Tensor, degree: int, convention: str | HarmonicConvention) -> tuple[Tensor, torch.Size, HarmonicConvention]:
+def checked_directions(xyz: Tensor, degree: int, convention: str | HarmonicConvention) -> tuple[Tensor, torch.Size, HarmonicConvention]:
     """Directions ``(n, 3)`` in a type that is computed in, their leading dimensions, and the convention."""
     if not isinstance(xyz, Tensor):
         raise ArgumentError(problem("xyz", "a torch tensor", type(xyz).__name__, "convert with torch.as_tensor"))

@@ -62,8 +62,8 @@ class Sphere:
     points : (n, 3) unit vectors, float32 or float64 tensor or array.
     measure : (n,) positive quadrature weights that sum to 4 pi.
     rings : the circles of latitude of a grid, else ``None``.
-    exactness : the sum ``sum_i measure_i f(points_i)`` is the integral for every polynomial ``f`` up to this degree; 0 where
-        no more is known than the area.
+    exactness : the sum ``sum_i measure_i f(points_i)`` is the integral for every polynomial ``f`` up to this degree, which is
+        taken on trust; 0 where no more is known than the area.
 
     Raises
     ------
@@ -110,8 +110,9 @@ class Sphere:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Sphere:
         """The same sphere on another device or in another float type."""
-        points = self.points if self.rings is None or dtype is None else self.rings.points  # not rounded twice
-        return replace(self, points=points.to(device=device, dtype=dtype), measure=self.measure.to(device=device, dtype=dtype))
+        exact = self.points if self.rings is None or dtype is None else self.rings.points  # not rounded twice
+        device = self.points.device if device is None else device
+        return replace(self, points=exact.to(device=device, dtype=dtype), measure=self.measure.to(device=device, dtype=dtype))
 
     @classmethod
     def gauss_legendre(cls, degree: int, n_lon: int | None = None, *, dtype: torch.dtype = torch.float64) -> Sphere:
@@ -192,7 +193,7 @@ class Sphere:
             if int(failed):
                 break
             lack = wanted - harmonic_adjoint(exact[:, None], points, degree)
-            exact = exact + measure * harmonic_synthesis(torch.cholesky_solve(lack, factor), points, degree)[:, 0]
+            exact = exact + measure * harmonic_synthesis(torch.cholesky_solve(lack, factor), points)[:, 0]
         if int(failed) or not bool((exact > 0).all()):
             got = "dependent harmonics" if int(failed) else f"{int((~(exact > 0)).sum())} weights below zero"
             raise ShapeError(

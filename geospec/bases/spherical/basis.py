@@ -9,11 +9,10 @@ from typing import Any, ClassVar, Self, final
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from ... import ops
 from ...errors import ArgumentError, problem
-from ...ops.harmonic_sums import harmonic_adjoint, harmonic_synthesis
+from ...ops.harmonic_sums import harmonic_adjoint, harmonic_gradient, harmonic_synthesis
 from ...ops.harmonic_table import LARGEST_DEGREE, HarmonicConvention, check_degree
 from ...shapes.sphere import AREA, Rings, Sphere
 from ..base import Basis
@@ -44,6 +43,8 @@ class SphericalHarmonics(Basis):
     ----------
     measure (n,) : weight of each point.
     eigenvalues (k,) : ``l (l + 1)``.
+    points (n, 3) : unit vectors; ``None`` on a grid, whose rings are known exactly.
+    factor (k, k) : Cholesky factor of the normal equations; ``None`` where the weights are exact.
 
     Raises
     ------
@@ -51,6 +52,7 @@ class SphericalHarmonics(Basis):
     """
 
     kind: ClassVar[str] = "spherical-harmonics"
+    eigenvalues: Tensor
     points: Tensor | None
     factor: Tensor | None
 
@@ -127,7 +129,7 @@ class SphericalHarmonics(Basis):
         return self._rings is not None and self.factor is None
 
     def _directions(self) -> Tensor:
-        return self._rings.points.to(self.measure) if self.points is None else self.points
+        return self._grid.points.to(self.measure) if self.points is None else self.points
 
     def _factors(self) -> Tensor:
         """What each mode is of the orthonormal one, ``(k, 1)``."""
@@ -140,7 +142,7 @@ class SphericalHarmonics(Basis):
             raise ArgumentError(problem("signal", f"shape (..., {self.n}, c)", tuple(signal.shape)))
         columns, restore = _as_columns(signal)
         if self._on_rings():
-            found = rings.analysis(columns, self._rings, self.degree)[: self.k]
+            found = rings.analysis(columns, self._grid, self.degree)[: self.k]
         elif self.factor is None:
             found = harmonic_adjoint(self._weights()[:, None] * columns, self._directions(), self.degree)[: self.k]
         else:
@@ -150,8 +152,8 @@ class SphericalHarmonics(Basis):
     def synthesize(self, coefficients: Tensor) -> Tensor:
         columns, restore = self._orthonormal(coefficients)
         if self._on_rings():
-            return restore(rings.synthesis(columns, self._rings, self.degree))
-        return restore(harmonic_synthesis(columns, self._directions(), self.degree))
+            return restore(rings.synthesis(columns, self._grid, self.degree))
+        return restore(harmonic_synthesis(columns, self._directions()))
 
     def truncate(self, k: int) -> SphericalHarmonics:
         k = self._checked_k(k)
@@ -186,12 +188,12 @@ class SphericalHarmonics(Basis):
         return self.at(ops.lonlat_to_xyz(lon, lat))
 
     def synthesize_at(self, coefficients: Tensor, xyz: Tensor) -> Tensor:
-        """The field of coefficients ``(k, c)`` at unit vectors ``(..., 3)``: ``(..., c)``. Differentiable in the coefficients.
+        """The field of coefficients ``(k, c)`` at unit vectors ``(..., 3)``: ``(..., c)``. Differentiable twice in both.
 
-        Never holds the modes of all points. For gradients in ``xyz`` see :meth:`gradient`, or multiply :meth:`at`.
+        The modes are never held.
         """
         columns, _ = self._orthonormal(self._plain(coefficients))
-        return harmonic_synthesis(columns, xyz.reshape(-1, 3), self.degree).reshape(*xyz.shape[:-1], -1)
+        return harmonic_synthesis(columns, xyz)
 
     def regress(self, xyz: Tensor, values: Tensor, *, weights: Tensor | None = None, smoothness: float = 0.0) -> Tensor:
         """Coefficients ``(k, c)`` of the field nearest to values ``(m, c)`` at any unit vectors ``(m, 3)``.
@@ -269,10 +271,8 @@ class SphericalHarmonics(Basis):
 
         ``gradient . u = 0``. At the poles as anywhere. Differentiable in both.
         """
-        weights = self._plain(coefficients) * self._factors()
-        flat, axes = xyz.reshape(-1, 3), torch.eye(3).to(xyz)
-        slopes = [_slope(flat, axis, self.degree)[:, : self.k] @ weights for axis in axes]
-        return torch.stack(slopes, dim=1).reshape(*xyz.shape, -1)
+        columns, _ = self._orthonormal(self._plain(coefficients))
+        return harmonic_gradient(columns, xyz.reshape(-1, 3)).reshape(*xyz.shape, -1)
 
     # -- helpers
 
@@ -291,17 +291,21 @@ class SphericalHarmonics(Basis):
         columns, restore = _as_columns(coefficients)
         return torch.nn.functional.pad(columns * self._factors(), (0, 0, 0, (self.degree + 1) ** 2 - self.k)), restore
 
-    def _grid_shape(self) -> tuple[int, int]:
+    @property
+    def _grid(self) -> Rings:
         if self._rings is None:
             raise ArgumentError(problem("sphere", "a basis on a grid", f"one on {self.n} points", "use analyze and synthesize"))
-        return len(self._rings.weights), self._rings.n_lon
+        return self._rings
+
+    def _grid_shape(self) -> tuple[int, int]:
+        return len(self._grid.weights), self._grid.n_lon
 
     # -- files
 
     def _arrays(self) -> dict[str, Tensor]:
         if self.points is not None:
             return {"points": self.points, "measure": self.measure}
-        return {"colatitude": self._rings.colatitude, "ring_weights": self._rings.weights, "measure": self.measure}
+        return {"colatitude": self._grid.colatitude, "ring_weights": self._grid.weights, "measure": self.measure}
 
     @classmethod
     def _from_arrays(cls, arrays: dict[str, Tensor], options: dict[str, Any]) -> Self:
@@ -317,13 +321,6 @@ class SphericalHarmonics(Basis):
         basis = cls(degree, sphere, **conventions, dtype=measure.dtype)
         basis.measure = measure  # to the last bit
         return basis.truncate(k)
-
-
-def _slope(xyz: Tensor, axis: Tensor, degree: int) -> Tensor:
-    """Derivatives of all harmonics at ``xyz (n, 3)`` along one axis, by forward differentiation."""
-    with forward_ad.dual_level():
-        modes = ops.spherical_harmonics(forward_ad.make_dual(xyz, axis.expand_as(xyz)), degree)
-        return forward_ad.unpack_dual(modes).tangent
 
 
 def _degrees(k: int, device: torch.device) -> Tensor:

@@ -57,7 +57,7 @@ def solve(factor: Tensor, values: Tensor, xyz: Tensor, weights: Tensor, penalty:
             normal = normal - penalty[:k, None] * total
         total = total + torch.cholesky_solve(normal, factor)
         padded = torch.nn.functional.pad(total, (0, 0, 0, (degree + 1) ** 2 - k))
-        rest = values.double() - harmonic_synthesis(padded, xyz, degree)
+        rest = values.double() - harmonic_synthesis(padded, xyz)
     return total
 
 

@@ -20,10 +20,10 @@ def analysis(field: Tensor, rings: Rings, degree: int) -> Tensor:
     table = _table(rings, degree, field.dtype, field.device)
     waves = torch.fft.rfft(field.reshape(len(rings.weights), rings.n_lon, columns), dim=1)[:, : degree + 1]  # (n_lat, m, c)
     weights = (rings.weights * (2 * math.pi / rings.n_lon)).to(field)
-    waves = (waves * weights[:, None, None]).transpose(0, 1)  # (m, n_lat, c)
-    cosines, sines = table @ waves.real, -(table @ waves.imag)  # (m, l, c)
+    waves = torch.view_as_real(waves * weights[:, None, None]).flatten(2).transpose(0, 1)  # (m, n_lat, 2 c)
     l, m = _degrees_and_orders(degree, field.device)  # noqa: E741
-    return torch.where((m >= 0)[:, None], cosines[m.abs(), l], sines[m.abs(), l])
+    found = (table @ waves)[m.abs(), l].unflatten(1, (columns, 2))  # cosines, and sines of the other sign
+    return torch.where((m >= 0)[:, None], found[..., 0], -found[..., 1])
 
 
 def synthesis(coefficients: Tensor, rings: Rings, degree: int) -> Tensor:
@@ -32,12 +32,15 @@ def synthesis(coefficients: Tensor, rings: Rings, degree: int) -> Tensor:
         return coefficients.new_zeros(len(rings.weights) * rings.n_lon, 0)
     table = _table(rings, degree, coefficients.dtype, coefficients.device)
     l, m = _degrees_and_orders(degree, coefficients.device)  # noqa: E741
-    shape = (degree + 1, degree + 1, coefficients.shape[1])
-    sides = [coefficients.new_zeros(shape).index_put((m.abs()[side], l[side]), coefficients[side]) for side in (m >= 0, m < 0)]
-    waves = torch.complex(*(table.transpose(1, 2) @ side for side in (sides[0], -sides[1])))  # (m, n_lat, c)
-    half = torch.full((degree + 1, 1, 1), 0.5, dtype=table.dtype, device=table.device)
-    half[0] = 1.0
-    return torch.fft.irfft((waves * half).transpose(0, 1), n=rings.n_lon, dim=1, norm="forward").flatten(0, 1)
+    columns = coefficients.shape[1]
+    waves = coefficients.new_zeros(degree + 1, degree + 1, columns, 2)  # of m, l
+    waves = waves.index_put(
+        (m.abs(), l, torch.arange(columns, device=l.device)[:, None], (m < 0).long()), coefficients.T.where(m >= 0, -coefficients.T)
+    )
+    halves = torch.where(torch.arange(degree + 1, device=l.device) > 0, 0.5, 1.0).to(table)[:, None, None]
+    waves = table.transpose(1, 2) @ (halves * waves.flatten(2))  # (m, n_lat, 2 c)
+    waves = torch.view_as_complex(waves.unflatten(2, (columns, 2)).contiguous()).transpose(0, 1)
+    return torch.fft.irfft(waves, n=rings.n_lon, dim=1, norm="forward").flatten(0, 1)
 
 
 @lru_cache(maxsize=4)

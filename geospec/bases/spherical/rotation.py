@@ -83,11 +83,11 @@ def _half_turn(degree: int, dtype: torch.dtype, device: torch.device) -> tuple[T
         rows.append((l * l + l + side * i)[kept])
         columns.append((l * l + l + side * j)[kept])
         values.append((2 * side * entry)[kept])
-    row, col = np.concatenate(rows), np.concatenate(columns)
-    order = np.lexsort([col, row])
-    crow = np.r_[0, np.cumsum(np.bincount(row, minlength=(degree + 1) ** 2))]
-    index = (torch.from_numpy(x.astype(np.int32)).to(device) for x in (crow, col[order]))
-    return *index, torch.from_numpy(np.concatenate(values)[order]).to(device=device, dtype=dtype)
+    row, column = np.concatenate(rows), np.concatenate(columns)
+    order = np.lexsort([column, row])
+    ends = np.r_[0, np.cumsum(np.bincount(row, minlength=(degree + 1) ** 2))]
+    crow, col = (torch.from_numpy(x.astype(np.int32)).to(device) for x in (ends, column[order]))
+    return crow, col, torch.from_numpy(np.concatenate(values)[order]).to(device=device, dtype=dtype)
 
 
 def _wigner_quarter(l: int) -> NDArray:  # noqa: E741
