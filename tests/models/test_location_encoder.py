@@ -10,11 +10,12 @@ from scipy.special import sph_harm_y
 from torch import nn
 
 from geospec import LocationEncoder
+from geospec.bases import SampledBasis
 from geospec.errors import ArgumentError, FileFormatError
 from geospec.nn import positional_encoding
-from geospec.nn.positional import ENCODINGS
+from geospec.nn.positional import ENCODINGS, harmonics
 from geospec.nn.siren import NETWORKS
-from geospec.ops import lonlat_to_xyz
+from geospec.ops import CONVENTIONS, lonlat_to_xyz, spherical_harmonics
 
 
 def places(n=30, seed=0):
@@ -53,8 +54,10 @@ def test_its_float_type_is_that_of_the_weights():
     assert small("grid").at_lonlat(*places()).dtype == torch.float32
 
 
-def test_derivatives_in_the_place_to_second_order():
+@pytest.mark.parametrize("small_enough", [0, harmonics.SMALL])
+def test_derivatives_in_the_place_to_second_order(small_enough, monkeypatch):
     """At the north pole and anywhere: siren on harmonics is smooth on the whole sphere."""
+    monkeypatch.setattr(harmonics, "SMALL", small_enough)
     model = small(w0_first=2.0).double()
     points = torch.cat([xyz(2), torch.tensor([[0.0, 0.0, 1.0]], dtype=torch.float64)]).requires_grad_()
 
@@ -65,7 +68,9 @@ def test_derivatives_in_the_place_to_second_order():
     assert torch.autograd.gradgradcheck(on_the_sphere, points)
 
 
-def test_a_curvature_trains_every_weight():
+@pytest.mark.parametrize("small_enough", [0, harmonics.SMALL])
+def test_a_slope_trains_every_weight(small_enough, monkeypatch):
+    monkeypatch.setattr(harmonics, "SMALL", small_enough)
     model = small().double()
     points = xyz(5).requires_grad_()
     slope = torch.autograd.grad(model(points).sum(), points, create_graph=True)[0]
@@ -73,8 +78,26 @@ def test_a_curvature_trains_every_weight():
     assert all(weights.grad.abs().max() > 0 for name, weights in model.named_parameters() if not name.endswith("last.bias"))
 
 
-@pytest.mark.parametrize("encoding", ["spherical-harmonics", "spherem+", "discretized-spherical-harmonics"])
-def test_it_compiles(encoding):
+@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_first_layer_without_the_features_in_memory_is_that_with_them(network, convention, monkeypatch):
+    monkeypatch.setattr(harmonics, "SMALL", 0)
+    model = small(network=network, convention=convention, w0_first=3.0).double()
+    points = xyz().requires_grad_()
+    inputs = [points, *model.parameters()]
+    fused, plain = model(points), model.network(model.encoding(points))
+    torch.testing.assert_close(fused, plain, rtol=0, atol=1e-12)
+    gradients = (torch.autograd.grad(outputs.square().sum(), inputs) for outputs in (fused, plain))
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "small_enough"),
+    [("spherical-harmonics", 0), ("spherical-harmonics", harmonics.SMALL), ("spherem+", 0), ("discretized-spherical-harmonics", 0)],
+)
+def test_it_compiles(encoding, small_enough, monkeypatch):
+    monkeypatch.setattr(harmonics, "SMALL", small_enough)
     model = small(encoding)
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(xyz().float()), model(xyz().float()), rtol=0, atol=1e-5)
@@ -118,6 +141,24 @@ def test_a_module_is_an_encoding(tmp_path):
     torch.testing.assert_close(model.at_lonlat(*places()), model(points))
     with pytest.raises(ArgumentError, match="encoding: wanted a name, in a model that is saved, got Squares"):
         model.save(tmp_path / "model.safetensors")
+
+
+class Harmonics(SampledBasis):
+    """A basis that can be evaluated anywhere."""
+
+    def at(self, points):
+        return spherical_harmonics(points, 2)
+
+
+def test_a_basis_with_at_is_an_encoding():
+    points = xyz()
+    basis = Harmonics(spherical_harmonics(points, 2), torch.ones(len(points), dtype=torch.float64))
+    model = LocationEncoder(basis, "linear", 2).double()
+    wanted = LocationEncoder("spherical-harmonics", "linear", 2, degree=2).double()
+    wanted.network.load_state_dict(model.network.state_dict())
+    torch.testing.assert_close(model(points), wanted(points))
+    with pytest.raises(ArgumentError, match="encoding: wanted a name, a module .* or a basis with a method 'at', got SampledBasis"):
+        LocationEncoder(SampledBasis(basis.modes, basis.measure), "linear", 2)
 
 
 @pytest.mark.parametrize(

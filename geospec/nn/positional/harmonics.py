@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...errors import ArgumentError, one_of, problem
-from ...ops import CONVENTIONS, spherical_harmonics
+from ...ops import CONVENTIONS, spherical_harmonics, spherical_harmonics_linear
 from ...ops.directions import lonlat_to_xyz
 from ...ops.harmonic_table import check_degree
-from .base import LongitudeLatitudeEncoding, PositionalEncoding
+from .base import LongitudeLatitudeEncoding, PositionalEncoding, unit_vectors
+
+#: Bytes of features up to which a matrix product on them is as fast as the fused layer, or faster.
+SMALL = 1 << 26
 
 
 class SphericalHarmonicsEncoding(PositionalEncoding):
@@ -33,6 +36,12 @@ class SphericalHarmonicsEncoding(PositionalEncoding):
         one_of("convention", convention, tuple(CONVENTIONS))
         self.degree, self.convention = check_degree(degree), convention
         self.features = (degree + 1) ** 2
+
+    def linear(self, xyz: Tensor, layer: nn.Linear) -> Tensor:
+        """``layer`` of the features, which are not made where they would take more than 64 MB."""
+        if xyz.shape[:-1].numel() * self.features * layer.weight.element_size() <= SMALL:
+            return super().linear(xyz, layer)
+        return spherical_harmonics_linear(unit_vectors(xyz), layer.weight, layer.bias, convention=self.convention)
 
     def _of_directions(self, xyz: Tensor) -> Tensor:
         return spherical_harmonics(xyz, self.degree, convention=self.convention)
