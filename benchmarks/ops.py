@@ -121,8 +121,23 @@ def zoomout_entries() -> list[Entry]:
     return entries()
 
 
+def harmonic_entries() -> list[Entry]:
+    """Spherical harmonics at many directions, and a linear layer on them."""
+    from .spherical_harmonics import entries
+
+    return entries()
+
+
+def sphere_transform_entries() -> list[Entry]:
+    """Transforms between grids on the sphere and coefficients."""
+    from .spherical_harmonics import transform_entries
+
+    return transform_entries()
+
+
 TABLES: dict[str, Callable[[], list[Entry]]] = {
     "cotangent": cotangent_entries,
+    "harmonics": harmonic_entries,
     "learned": learned_entries,
     "map_solve": map_entries,
     "noise": noise_entries,
@@ -130,6 +145,7 @@ TABLES: dict[str, Callable[[], list[Entry]]] = {
     "neighbours": neighbour_entries,
     "sparse": sparse_entries,
     "spectral_nearest": nearest_entries,
+    "sphere_transform": sphere_transform_entries,
     "zoomout": zoomout_entries,
 }
 

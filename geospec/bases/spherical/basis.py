@@ -16,7 +16,6 @@ from ...ops.harmonic_sums import harmonic_adjoint, harmonic_gradient, harmonic_s
 from ...ops.harmonic_table import LARGEST_DEGREE, HarmonicConvention, check_degree
 from ...shapes.sphere import AREA, Rings, Sphere
 from ..base import Basis
-from . import rings
 from .fitting import normal_factor, solve
 from .rotation import rotate
 
@@ -142,7 +141,10 @@ class SphericalHarmonics(Basis):
             raise ArgumentError(problem("signal", f"shape (..., {self.n}, c)", tuple(signal.shape)))
         columns, restore = _as_columns(signal)
         if self._on_rings():
-            found = rings.analysis(columns, self._grid, self.degree)[: self.k]
+            rings = self._grid
+            colatitude, weights = rings.colatitude.to(columns.device), rings.weights.to(columns.device)
+            field = columns.reshape(len(weights), rings.n_lon, columns.shape[1])
+            found = ops.ring_analysis(field, colatitude, weights, self.degree)[: self.k]
         elif self.factor is None:
             found = harmonic_adjoint(self._weights()[:, None] * columns, self._directions(), self.degree)[: self.k]
         else:
@@ -152,7 +154,8 @@ class SphericalHarmonics(Basis):
     def synthesize(self, coefficients: Tensor) -> Tensor:
         columns, restore = self._orthonormal(coefficients)
         if self._on_rings():
-            return restore(rings.synthesis(columns, self._grid, self.degree))
+            colatitude = self._grid.colatitude.to(columns.device)
+            return restore(ops.ring_synthesis(columns, colatitude, self._grid.n_lon).flatten(0, 1))
         return restore(harmonic_synthesis(columns, self._directions()))
 
     def truncate(self, k: int) -> SphericalHarmonics:
