@@ -26,26 +26,35 @@ def rotate(coefficients: Tensor, motion: Tensor, degree: int) -> Tensor:
 
     Cost: ``2/3 degree^3`` flops a half turn and column.
     """
-    motion = _checked(motion, coefficients)
-    degrees = torch.arange(degree + 1, device=coefficients.device)
-    l = degrees.repeat_interleave(2 * degrees + 1)  # noqa: E741
-    m = torch.arange(len(l), device=l.device) - l * l - l
+    motion = _checked(motion)
+    odd, order, opposite = _orders(degree, coefficients.device)
     if float(torch.linalg.det(motion)) < 0:
         motion = -motion
-        coefficients = torch.where(l[:, None] % 2 == 1, -coefficients, coefficients)
+        coefficients = torch.where(odd, -coefficients, coefficients)
     alpha, beta, gamma = _euler(motion)
-    crow, col, values = _half_turn(degree, coefficients.dtype, coefficients.device)
+    half_turn = _half_turn(degree, coefficients.dtype, coefficients.device)
+    steps = torch.arange(-degree, degree + 1, dtype=torch.float64, device=coefficients.device)[:, None]
 
     def about_z(x: Tensor, angle: float) -> Tensor:
-        turned = (m.double() * angle)[:, None]
-        return x * turned.cos().to(x) - x[l * l + l - m] * turned.sin().to(x)
+        turned = steps * angle
+        return x * turned.cos().to(x)[order] - x[opposite] * turned.sin().to(x)[order]
 
-    x = ops.csr_matmul(crow, col, values, about_z(coefficients, gamma - math.pi / 2))
-    x = ops.csr_matmul(crow, col, values, about_z(x, beta))
+    x = ops.csr_matmul(*half_turn, about_z(coefficients, gamma - math.pi / 2))
+    x = ops.csr_matmul(*half_turn, about_z(x, beta))
     return about_z(x, alpha + math.pi / 2)
 
 
-def _checked(motion: Tensor, like: Tensor) -> Tensor:
+@lru_cache(maxsize=4)
+def _orders(degree: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each mode ``(l, m)``: whether ``l`` is odd, ``(K, 1)``; ``m + degree``; and where ``(l, -m)`` stands, ``(K,)``."""
+    degrees = torch.arange(degree + 1, device=device)
+    l = degrees.repeat_interleave(2 * degrees + 1)  # noqa: E741
+    middle = l * l + l
+    m = torch.arange(len(l), device=device) - middle
+    return (l % 2 == 1)[:, None], m + degree, middle - m
+
+
+def _checked(motion: Tensor) -> Tensor:
     motion = torch.as_tensor(motion).detach()
     if motion.shape != (3, 3) or not motion.is_floating_point():
         raise ArgumentError(problem("rotation", "a matrix (3, 3) of floats", f"{tuple(motion.shape)} {motion.dtype}"))
