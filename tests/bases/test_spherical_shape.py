@@ -43,6 +43,17 @@ def test_a_known_radius_comes_back(dtype, bound):
     assert torch.equal(again.faces, mesh.faces)
 
 
+def test_crowded_vertices_weigh_no_more():
+    """Directions pushed north: a fit of fewer degrees is still the projection, to the width of a face squared."""
+    _, c = surface()
+    sphere = icosphere(4)
+    pushed = torch.nn.functional.normalize(sphere.vertices + torch.tensor([0.0, 0, 0.6]), dim=1)
+    radius = SphericalHarmonics(5, dtype=torch.float64).synthesize_at(c[:, None], pushed)
+    found = SphericalShape.fit(Mesh(radius * pushed, sphere.faces), 2, center=torch.zeros(3))
+    assert (found.coefficients - c[:9]).abs().max() < 1e-3
+    assert c[9:].abs().max() > 0.02
+
+
 def test_the_error_falls_with_the_degree():
     errors = [SphericalShape.fit(bumpy_sphere(4), degree).error for degree in (2, 6, 12, 20)]
     assert all(later < 0.4 * earlier for earlier, later in pairwise(errors))
