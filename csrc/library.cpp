@@ -93,12 +93,16 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   // The Hessian of that sum times a tangent, (n, 3).
   m.def("spherical_harmonics_hvp(Tensor grad, Tensor xyz, Tensor tangent, Tensor table, bool normalize) -> Tensor");
   // A linear layer (h, k) on harmonics, (n, h), which are never stored.
-  m.def(
-      "spherical_harmonics_linear(Tensor xyz, Tensor weight, Tensor? bias, Tensor table, bool normalize) -> Tensor");
+  m.def("spherical_harmonics_linear(Tensor xyz, Tensor weight, Tensor? bias, Tensor table, bool normalize) -> Tensor");
   // Its gradients in the directions (n, 3) and in the weight (h, k).
   m.def(
       "spherical_harmonics_linear_xyz(Tensor grad, Tensor xyz, Tensor weight, Tensor table, bool normalize) -> Tensor");
   m.def("spherical_harmonics_linear_weight(Tensor grad, Tensor xyz, Tensor table, bool normalize) -> Tensor");
+  // Coefficients (k, c) of waves on rings of latitude (rings, degree + 1, c, 2), real parts to cosines, imaginary ones
+  // with a minus to sines; nodes (rings, 3): cosine, sine, factor. Orders other than 0 are multiplied by `factor`.
+  m.def("legendre_analysis(Tensor waves, Tensor nodes, Tensor table, float factor) -> Tensor");
+  // Its adjoint: waves of coefficients.
+  m.def("legendre_synthesis(Tensor coefficients, Tensor nodes, Tensor table, float factor) -> Tensor");
   // Thin QR of tall blocks (..., n, k) with positive diagonal, and 1 for columns that depend on none before them (...,
   // k). Made of torch's own products in geospec/ops/cholesky_qr.py, on any device.
   m.def("cholesky_qr(Tensor z, bool rank_guard=False) -> (Tensor, Tensor, Tensor)");

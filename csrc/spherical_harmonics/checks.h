@@ -14,16 +14,22 @@ struct HarmonicInputs {
   int64_t n, degree, k;
 };
 
+// The degree of a table of (degree + 1)(degree + 2) / 2 rows.
+inline int64_t degree_of_table(const Tensor& table) {
+  int64_t degree = 0;
+  while ((degree + 1) * (degree + 2) / 2 < table.size(0)) ++degree;
+  STD_TORCH_CHECK((degree + 1) * (degree + 2) / 2 == table.size(0),
+                  "table: wanted (degree + 1)(degree + 2) / 2 rows, got ", table.size(0));
+  return degree;
+}
+
 inline HarmonicInputs check_harmonics(const Tensor& xyz, const Tensor& table) {
   check_matrix(xyz, "xyz", 3);
   check_float(xyz, "xyz");
   check_matrix(table, "table", harmonics::kCoefficients);
   check_same_dtype(xyz, "xyz", table, "table");
   check_same_device(xyz, "xyz", table, "table");
-  int64_t degree = 0;
-  while ((degree + 1) * (degree + 2) / 2 < table.size(0)) ++degree;
-  STD_TORCH_CHECK((degree + 1) * (degree + 2) / 2 == table.size(0),
-                  "table: wanted (degree + 1)(degree + 2) / 2 rows, got ", table.size(0));
+  const int64_t degree = degree_of_table(table);
   return {torch::stable::contiguous(xyz), torch::stable::contiguous(table), xyz.size(0), degree,
           harmonics::features(degree)};
 }

@@ -195,9 +195,12 @@ struct Lanes {
         for (int r = 0; r < kLanes; ++r) tile[r] = planes[(whole + r < k ? whole + r : k - 1) * kPack + j];
         transpose(tile);
         T* row = rows + j * kLanes * k + whole;
-        for (int r = 0; r < kLanes - (j == kPack - 1); ++r, row += k) *(Loose*)row = tile[r];
-        if (j == kPack - 1)
-          for (int64_t i = 0; i < k - whole; ++i) row[i] = tile[kLanes - 1][i];
+        for (int r = 0; r < kLanes; ++r, row += k) {
+          if (rows + kPoints * k - row >= kLanes)
+            *(Loose*)row = tile[r];
+          else  // the last row, and where rows are shorter than half a register some before it
+            for (int64_t i = 0; i < k - whole; ++i) row[i] = tile[r][i];
+        }
       }
     for (int64_t first = 0; first < whole; first += kLanes) {
       const V* from = planes + first * kPack;

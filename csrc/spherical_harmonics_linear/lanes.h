@@ -23,21 +23,23 @@ struct LinearLanes : Lanes<T> {
   // c[r][j] += sum_q a[r * row + q * step] b[q][j] for R rows and J registers; b and c advance by `width` registers.
   template <int R, int J>
   GEOSPEC_INLINE void tile(const T* a, int64_t row, int64_t step, int64_t count, const V* b, V* c, int64_t width) {
+    const V zero = {};
     V sum[R][J];
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 2
-      for (int j = 0; j < J; ++j) sum[r][j] = c[r * width + j];
+      for (int j = 0; j < J; ++j) sum[r][j] = zero;
     for (int64_t q = 0; q < count; ++q, b += width, a += step) {
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r)
 #pragma GCC unroll 2
         for (int j = 0; j < J; ++j) sum[r][j] += a[r * row] * b[j];
     }
+    // Sums of sums: of many equal signs, each loses fewer digits than one long sum would.
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 2
-      for (int j = 0; j < J; ++j) c[r * width + j] = sum[r][j];
+      for (int j = 0; j < J; ++j) c[r * width + j] += sum[r][j];
   }
 
   template <int R>

@@ -22,9 +22,9 @@ using harmonics::kJet;
 using harmonics::packed_features;
 using harmonics::Registers;
 
-constexpr int64_t kFlush =
-    1 << 12;  // points whose sums are added up in the type of the features before they go to double
-constexpr int64_t kTasks = 16, kGroups = 8, kRoom = 1 << 23;  // sums in double that all tasks together may hold
+// Points whose sums are added up in the type of the features before they go to double, and points worth a slice.
+constexpr int64_t kFlush = 1 << 9, kSliceLeast = 1 << 12;
+constexpr int64_t kTasks = 16, kGroups = 8, kRoom = 1 << 23;  // kRoom: doubles that the sums of all tasks may hold
 
 template <class L>
 constexpr int64_t registers_for(int64_t h) {
@@ -144,7 +144,7 @@ struct Shares {
   // Sizes alone decide, so that sums are added in the same order on any machine.
   Shares(const HarmonicInputs& in, int64_t padded) {
     const int64_t most = std::clamp<int64_t>(kRoom / (packed_features(in.degree) * padded + 1), 1, kTasks);
-    slices = std::clamp<int64_t>((in.n + kFlush - 1) / kFlush, 1, most);
+    slices = std::clamp<int64_t>((in.n + kSliceLeast - 1) / kSliceLeast, 1, most);
     slice = ((in.n + slices - 1) / slices + kFlush - 1) / kFlush * kFlush;
     groups.resize(std::clamp<int64_t>(kGroups / slices, 1, in.degree / 2 + 1));
     // To and fro, so that long orders and short ones meet.

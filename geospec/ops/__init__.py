@@ -13,6 +13,7 @@ from .directions import lonlat_to_xyz, xyz_to_lonlat
 from .farthest_points import farthest_points
 from .graph_smooth import graph_smooth
 from .harmonic_table import CONVENTIONS, HarmonicConvention
+from .legendre_transform import ring_analysis, ring_synthesis
 from .library import backend_info
 from .local_triangles import local_triangles
 from .masked_map_solve import masked_map_solve, masked_map_solve_ex
@@ -49,6 +50,8 @@ __all__ = [
     "mesh_adjacency",
     "noisy_magnitudes",
     "radius_search",
+    "ring_analysis",
+    "ring_synthesis",
     "robust_stiffness",
     "spectral_knn",
     "spectral_nearest",

@@ -87,7 +87,7 @@ def _degrees_and_orders(degree: int) -> tuple[NDArray, NDArray]:
     return l, np.arange(len(l)) - l * l - l
 
 
-@lru_cache(maxsize=64)
+@torch.compiler.assume_constant_result
 def recurrence(degree: int, convention: HarmonicConvention, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Coefficients of the recurrence in the degree, ``((degree + 1)(degree + 2) / 2, 4)``: rows by order ``m``, then degree ``l``.
 
@@ -96,6 +96,11 @@ def recurrence(degree: int, convention: HarmonicConvention, dtype: torch.dtype, 
     column is ``d``, with ``dQ_{l,m}/dz = d Q_{l,m+1}``. The differences ``E`` keep what a recurrence in ``z`` loses near the
     poles (Reinsch's device): the error stays that of rounding, where the usual form's grows with the square of the degree.
     """
+    return _recurrence(degree, convention, dtype, device)
+
+
+@lru_cache(maxsize=64)
+def _recurrence(degree: int, convention: HarmonicConvention, dtype: torch.dtype, device: torch.device) -> Tensor:
     with np.errstate(divide="ignore", invalid="ignore"):
         m = np.repeat(np.arange(degree + 1), degree + 1 - np.arange(degree + 1))
         first = np.repeat(np.cumsum(np.r_[0, degree + 1 - np.arange(degree)]), degree + 1 - np.arange(degree + 1))

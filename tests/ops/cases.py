@@ -23,6 +23,9 @@ from geospec.ops.csr_matmul import reference_filter, reference_sampled
 from geospec.ops.farthest_points import reference as farthest_reference
 from geospec.ops.graph_smooth import reference as smooth_reference
 from geospec.ops.graph_smooth import reference_values_backward
+from geospec.ops.harmonic_table import CONVENTIONS, recurrence
+from geospec.ops.legendre_transform import reference as legendre_reference
+from geospec.ops.legendre_transform import reference_synthesis
 from geospec.ops.local_triangles import reference as local_triangles_reference
 from geospec.ops.masked_map_solve import reference as map_solve_reference
 from geospec.ops.neighbours import reference as knn_reference
@@ -32,6 +35,10 @@ from geospec.ops.noisy_magnitudes import reference_sums
 from geospec.ops.robust_stiffness import reference as robust_reference
 from geospec.ops.spectral_knn import reference as spectral_knn_reference
 from geospec.ops.spectral_nearest import reference as nearest_reference
+from geospec.ops.spherical_harmonics import reference as harmonics_reference
+from geospec.ops.spherical_harmonics_linear import reference as layer_reference
+from geospec.ops.spherical_harmonics_linear import reference_weight as layer_weight_reference
+from geospec.ops.spherical_harmonics_linear import reference_xyz as layer_xyz_reference
 from geospec.ops.zoomout import reference as zoomout_reference
 
 Arguments = tuple[Any, ...]
@@ -233,6 +240,122 @@ def mask_inputs(dtype: torch.dtype, seed: int) -> Arguments:
     # Away from zero: by a small draw a twin's rounding would be divided.
     clean = clean.sign() * (clean.abs() + 8 * sigma.max().to(dtype))
     return clean, torch.rand(len(sigma), *clean.shape, dtype=torch.float64).to(dtype), sigma, *law
+
+
+def harmonic_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    """Directions in every octant, a pole and points of the equator among them; sizes that fill a register's lanes and that do not."""
+    generator = torch.Generator().manual_seed(seed)
+    degree, n = ((5, 40), (3, 5), (9, 33), (1, 7), (4, 64), (2, 20), (17, 3), (0, 9))[seed]
+    xyz = torch.randn(n, 3, generator=generator, dtype=torch.float64)
+    xyz[0], xyz[1], xyz[2] = torch.eye(3, dtype=torch.float64)[[2, 0, 1]] * torch.tensor([[-1.5], [0.5], [2.0]])
+    convention = ("orthonormal", "satclip", "4pi", "locationencoder-closed-form")[seed % 4]
+    return xyz.to(dtype), recurrence(degree, CONVENTIONS[convention], dtype, torch.device("cpu")), True
+
+
+def harmonic_rows(dtype: torch.dtype, seed: int, *columns: int | None) -> tuple[Tensor, ...]:
+    """Something random for each direction of :func:`harmonic_inputs`; None is a column for each harmonic."""
+    harmonics = harmonics_reference(*harmonic_inputs(dtype, seed))
+    generator = torch.Generator().manual_seed(seed + 1)
+    widths = [harmonics.shape[1] if c is None else c for c in columns]
+    return tuple(torch.randn(len(harmonics), c, generator=generator, dtype=torch.float64).to(dtype) for c in widths)
+
+
+def harmonic_tangents(dtype: torch.dtype, seed: int) -> Arguments:
+    xyz, table, normalize = harmonic_inputs(dtype, seed)
+    return xyz, *harmonic_rows(dtype, seed, 3), table, normalize
+
+
+def harmonic_adjoint_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    return *harmonic_rows(dtype, seed, None), *harmonic_inputs(dtype, seed)
+
+
+def harmonic_hessian_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    xyz, table, normalize = harmonic_inputs(dtype, seed)
+    grad, tangent = harmonic_rows(dtype, seed, None, 3)
+    return grad, xyz, tangent, table, normalize
+
+
+def harmonic_jvp(xyz: Tensor, tangent: Tensor, table: Tensor, normalize: bool) -> Tensor:
+    return torch.func.jvp(lambda x: harmonics_forward(x, table, normalize), (xyz,), (tangent,))[1]
+
+
+def harmonics_forward(xyz: Tensor, table: Tensor, normalize: bool) -> Tensor:
+    """The twin, with a dependence on ``xyz`` that degree 0 lacks."""
+    return harmonics_reference(xyz, table, normalize) + 0 * xyz.sum()
+
+
+def harmonic_adjoint(grad: Tensor, xyz: Tensor, table: Tensor, normalize: bool) -> Tensor:
+    moved = xyz.detach().clone().requires_grad_()
+    return torch.autograd.grad(harmonics_forward(moved, table, normalize), moved, grad)[0]
+
+
+def harmonic_hessian(grad: Tensor, xyz: Tensor, tangent: Tensor, table: Tensor, normalize: bool) -> Tensor:
+    moved = xyz.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(harmonics_forward(moved, table, normalize), moved, grad, create_graph=True)
+    return torch.autograd.grad(gradient, moved, tangent)[0]
+
+
+def layer_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    xyz, table, normalize = harmonic_inputs(dtype, seed)
+    h = (5, 3, 33, 16, 17, 64, 1, 2)[seed]
+    generator = torch.Generator().manual_seed(seed + 2)
+    k = harmonics_reference(xyz, table, normalize).shape[1]
+    weight, bias = (torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype) for shape in ((h, k), (h,)))
+    return xyz, weight, bias if seed % 2 else None, table, normalize
+
+
+def layer_xyz_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    xyz, weight, _, table, normalize = layer_inputs(dtype, seed)
+    return *harmonic_rows(dtype, seed, len(weight)), xyz, weight, table, normalize
+
+
+def layer_weight_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    xyz, weight, _, table, normalize = layer_inputs(dtype, seed)
+    return *harmonic_rows(dtype, seed, len(weight)), xyz, table, normalize
+
+
+def ring_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    """Waves of rings that mirror one another, of rings that do not, of the equator and of a pole; one channel or several."""
+    generator = torch.Generator().manual_seed(seed)
+    degree, channels = ((5, 1), (3, 2), (9, 5), (1, 1), (6, 4), (2, 3), (17, 1), (0, 2))[seed]
+    theta = torch.rand(7 + 5 * seed, generator=generator, dtype=torch.float64) * torch.pi / 2
+    theta = torch.cat([theta, torch.pi - theta[: len(theta) // 2], torch.tensor([torch.pi / 2, 0.0], dtype=torch.float64)])
+    nodes = torch.stack([theta.cos(), theta.sin(), torch.rand(len(theta), generator=generator, dtype=torch.float64)], dim=1)
+    waves = torch.randn(len(theta), degree + 1, channels, 2, generator=generator, dtype=torch.float64).to(dtype)
+    return waves, nodes, recurrence(degree, CONVENTIONS["orthonormal"], torch.float64, torch.device("cpu")), 0.5 if seed % 2 else 1.0
+
+
+def ring_coefficients(dtype: torch.dtype, seed: int) -> Arguments:
+    waves, *rest = ring_inputs(dtype, seed)
+    return torch.randn(waves.shape[1] ** 2, waves.shape[2], dtype=torch.float64).to(dtype), *rest
+
+
+#: What both transforms on rings refuse.
+RING_REFUSALS = {
+    "half": (lambda a: (a[0].half(), *a[1:]), "wanted float32 or float64"),
+    "nodes of two columns": (lambda a: (a[0], a[1][:, :2], *a[2:]), r"nodes: wanted shape \(n, 3\)"),
+    "nodes in float32": (lambda a: (a[0], a[1].float(), *a[2:]), "nodes: wanted float64"),
+    "a table in float32": (lambda a: (a[0], a[1], a[2].float(), a[3]), "table: wanted float64"),
+    "rows of a table": (lambda a: (a[0], a[1], a[2][1:], a[3]), "table: wanted .* rows, got 5"),
+}
+
+
+def no_harmonics(dtype: torch.dtype) -> tuple[Tensor, Tensor, bool]:
+    return torch.zeros(0, 3, dtype=dtype), harmonic_inputs(dtype, 1)[1], False
+
+
+#: What every op on directions refuses, by the place of ``xyz`` among its arguments.
+def harmonic_refusals(place: int, table: int) -> dict[str, tuple[Callable[[Arguments], Arguments], str]]:
+    return {
+        "two columns": (with_argument(place, lambda x: x[:, :2]), r"xyz: wanted shape \(n, 3\), got \(20, 2\)"),
+        "half": (with_argument(place, lambda x: x.half()), "xyz: wanted float32 or float64"),
+        "rows of a table": (with_argument(table, lambda t: t[1:]), r"table: wanted \(degree \+ 1\)\(degree \+ 2\) / 2 rows, got 5"),
+        "columns of a table": (with_argument(table, lambda t: t[:, :3]), r"table: wanted shape \(n, 4\)"),
+        "table of another type": (with_argument(table, lambda t: t.float()), "table: wanted the type of xyz"),
+        "no direction": (with_argument(place, lambda x: x * (torch.arange(20) != 4)[:, None]), "xyz: wanted finite vectors .* in row 4"),
+        "not finite": (with_argument(place, lambda x: x / 0), "xyz: wanted finite vectors other than zero, got .* in row 0"),
+        "not on the sphere": (with_argument(table + 1, lambda _: False), "xyz: wanted vectors of length 1, got length 1.5 in row 0"),
+    }
 
 
 OPS = [
@@ -608,6 +731,104 @@ OPS = [
             "mixed": (with_argument(1, lambda d: d.float()), "denoised: wanted the type of clean"),
             "seed": (with_argument(3, lambda seed: -1), "seed: wanted 0 or more, got -1"),
             "form": (with_argument(5, lambda form: "flat"), "form: wanted one of 'normal', 'half', 'reflected', got 'flat'"),
+        },
+    ),
+    OpCase(
+        "spherical_harmonics",
+        harmonic_inputs,
+        harmonics_reference,
+        no_harmonics,
+        differentiable=(0,),
+        refusals=harmonic_refusals(0, 1),
+    ),
+    OpCase(
+        "spherical_harmonics_jvp",
+        harmonic_tangents,
+        harmonic_jvp,
+        lambda dtype: (no_harmonics(dtype)[0], *no_harmonics(dtype)),
+        differentiable=(0, 1),
+        refusals={
+            **harmonic_refusals(0, 2),
+            "tangents": (with_argument(1, lambda t: t[1:]), r"tangent: wanted shape \(20, 3\), got \(19, 3\)"),
+        },
+    ),
+    OpCase(
+        "spherical_harmonics_backward",
+        harmonic_adjoint_inputs,
+        harmonic_adjoint,
+        lambda dtype: (torch.zeros(0, 16, dtype=dtype), *no_harmonics(dtype)),
+        differentiable=(0, 1),
+        refusals={
+            **harmonic_refusals(1, 2),
+            "columns": (with_argument(0, lambda g: g[:, 1:]), r"grad: wanted shape \(20, 9\), got \(20, 8\)"),
+        },
+    ),
+    OpCase(
+        "spherical_harmonics_hvp",
+        harmonic_hessian_inputs,
+        harmonic_hessian,
+        lambda dtype: (torch.zeros(0, 16, dtype=dtype), no_harmonics(dtype)[0], *no_harmonics(dtype)),
+        refusals={
+            **harmonic_refusals(1, 3),
+            "tangents of another type": (with_argument(2, lambda t: t.float()), "tangent: wanted the type of xyz, got another"),
+        },
+    ),
+    OpCase(
+        "spherical_harmonics_linear",
+        layer_inputs,
+        layer_reference,
+        lambda dtype: (no_harmonics(dtype)[0], torch.zeros(2, 16, dtype=dtype), None, *no_harmonics(dtype)[1:]),
+        differentiable=(0, 1, 2),
+        refusals={
+            **harmonic_refusals(0, 3),
+            "columns": (with_argument(1, lambda w: w[:, 1:]), r"weight: wanted shape \(h, 9\), got \(64, 8\)"),
+            "bias": (with_argument(2, lambda _: torch.zeros(3, dtype=torch.float64)), r"bias: wanted shape \(64,\), got \(3,\)"),
+        },
+    ),
+    OpCase(
+        "spherical_harmonics_linear_xyz",
+        layer_xyz_inputs,
+        layer_xyz_reference,
+        lambda dtype: (torch.zeros(0, 2, dtype=dtype), no_harmonics(dtype)[0], torch.zeros(2, 16, dtype=dtype), *no_harmonics(dtype)[1:]),
+        differentiable=(0, 1, 2),
+        refusals={
+            **harmonic_refusals(1, 3),
+            "rows": (with_argument(0, lambda g: g[1:]), r"grad: wanted shape \(20, 64\), got \(19, 64\)"),
+        },
+    ),
+    OpCase(
+        "spherical_harmonics_linear_weight",
+        layer_weight_inputs,
+        layer_weight_reference,
+        lambda dtype: (torch.zeros(0, 2, dtype=dtype), *no_harmonics(dtype)),
+        differentiable=(0, 1),
+        refusals={
+            **harmonic_refusals(1, 2),
+            "rows": (with_argument(0, lambda g: g[1:]), r"grad: wanted shape \(20, 64\), got \(19, 64\)"),
+        },
+    ),
+    OpCase(
+        "legendre_analysis",
+        ring_inputs,
+        legendre_reference,
+        lambda dtype: (torch.zeros(0, 3, 2, 2, dtype=dtype), torch.zeros(0, 3, dtype=torch.float64), *ring_inputs(dtype, 5)[2:]),
+        differentiable=(0,),
+        refusals={
+            **RING_REFUSALS,
+            "orders": (with_argument(0, lambda w: w[:, 1:]), r"waves: wanted shape \(50, 3, c, 2\), got \(50, 2, 3, 2\)"),
+            "no parts": (with_argument(0, lambda w: w[..., 0]), r"waves: wanted shape \(rings, degree \+ 1, c, 2\)"),
+        },
+    ),
+    OpCase(
+        "legendre_synthesis",
+        ring_coefficients,
+        reference_synthesis,
+        lambda dtype: (torch.zeros(9, 2, dtype=dtype), torch.zeros(0, 3, dtype=torch.float64), *ring_inputs(dtype, 5)[2:]),
+        differentiable=(0,),
+        refusals={
+            **RING_REFUSALS,
+            "rows": (with_argument(0, lambda c: c[1:]), "coefficients: wanted 9 rows, got 8"),
+            "a vector": (with_argument(0, lambda c: c[:, 0]), r"coefficients: wanted shape \(k, c\)"),
         },
     ),
 ]

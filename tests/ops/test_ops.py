@@ -19,7 +19,8 @@ def assert_same(ours, theirs, dtype):
 
 
 def with_gradients(case: OpCase, arguments):
-    return tuple(a.detach().clone().requires_grad_() if i in case.differentiable else a for i, a in enumerate(arguments))
+    wanted = [i in case.differentiable and a is not None for i, a in enumerate(arguments)]
+    return tuple(a.detach().clone().requires_grad_() if w else a for a, w in zip(arguments, wanted, strict=True))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
