@@ -42,8 +42,7 @@ class HarmonicConvention:
 
     def factors(self, degree: int) -> Tensor:
         """What this convention multiplies each orthonormal harmonic by: ``((degree + 1)^2,)`` float64, in the order ``l^2 + l + m``."""
-        l, m = _degrees_and_orders(degree)  # noqa: E741
-        return torch.from_numpy(self._factor(l, np.abs(m)))
+        return _factors(self, degree).clone()
 
     def _factor(self, l: NDArray, m: NDArray) -> NDArray:  # noqa: E741
         factor = {"orthonormal": 1.0, "4pi": math.sqrt(4 * math.pi), "schmidt": np.sqrt(4 * math.pi / (2 * l + 1))}[self.normalization]
@@ -85,6 +84,12 @@ def check_degree(degree: object, largest: int | None = None) -> int:
 def _degrees_and_orders(degree: int) -> tuple[NDArray, NDArray]:
     l = np.repeat(np.arange(degree + 1), 2 * np.arange(degree + 1) + 1)  # noqa: E741
     return l, np.arange(len(l)) - l * l - l
+
+
+@lru_cache(maxsize=64)
+def _factors(convention: HarmonicConvention, degree: int) -> Tensor:
+    l, m = _degrees_and_orders(degree)  # noqa: E741
+    return torch.from_numpy(convention._factor(l, np.abs(m)))
 
 
 @torch.compiler.assume_constant_result

@@ -116,13 +116,16 @@ class Sphere:
 
     @classmethod
     def gauss_legendre(cls, degree: int, n_lon: int | None = None, *, dtype: torch.dtype = torch.float64) -> Sphere:
-        """The smallest grid that integrates products of two functions of ``degree``: ``degree + 1`` rings of ``n_lon`` points.
+        """The fewest rings that integrate products of two functions of ``degree``: ``degree + 1``, of ``n_lon`` points each.
 
-        Rings stand at the nodes of Gauss and Legendre. ``n_lon`` is ``2 degree + 1`` by default, the fewest that hold
-        ``degree``; more are as exact in longitude, fewer less.
+        Rings stand at the nodes of Gauss and Legendre. ``n_lon`` is by default the first number from ``2 degree + 1``, the
+        fewest that hold ``degree``, whose Fourier transform is fast; more are as exact in longitude, fewer less.
         """
         _positive("degree", degree, least=0)
-        n_lon = 2 * degree + 1 if n_lon is None else n_lon
+        if n_lon is None:
+            from scipy.fft import next_fast_len
+
+            n_lon = next_fast_len(2 * degree + 1, real=True)
         _positive("n_lon", n_lon)
         return cls._of_rings(Rings(*_gauss_legendre(degree + 1), n_lon), 2 * degree + 1, dtype)
 

@@ -32,7 +32,7 @@ class SphericalHarmonics(Basis):
 
     Parameters
     ----------
-    degree : 0 to 128 in float32, to 1000 in float64, inclusive: ``(degree + 1)^2`` modes.
+    degree : from 0, inclusive: ``(degree + 1)^2`` modes. To 1000 in float64 and on grids that are exact, else to 128.
     sphere : where functions are sampled; the Gauss-Legendre grid of the degree by default.
     normalization : ``"orthonormal"``; ``"4pi"``, mean square 1, with ``measure`` a share of the sphere that sums to 1; or
         ``"schmidt"``, whose modes are orthogonal but of square norm ``4 pi / (2 l + 1)``, so that Parseval does not hold.
@@ -68,10 +68,12 @@ class SphericalHarmonics(Basis):
         super().__init__()
         if dtype not in LARGEST_DEGREE:
             raise ArgumentError(problem("dtype", "torch.float32 or torch.float64", dtype))
-        check_degree(degree, LARGEST_DEGREE[dtype])
+        check_degree(degree, LARGEST_DEGREE[torch.float64])
         sphere = Sphere.gauss_legendre(degree) if sphere is None else sphere
         if not isinstance(sphere, Sphere):
             raise ArgumentError(problem("sphere", "a geospec.Sphere", type(sphere).__name__, "geospec.Sphere.at takes points"))
+        if sphere.rings is None or sphere.exactness < 2 * degree:  # transforms on rings are in double whatever the type
+            check_degree(degree, LARGEST_DEGREE[dtype])
         self._convention = HarmonicConvention(normalization, cs_phase)
         self._rings, self._exactness = sphere.rings, sphere.exactness
         k = (degree + 1) ** 2
