@@ -87,6 +87,17 @@ struct BumpLanes {
     }
   }
 
+  // <a, b> of `count` numbers each.
+  GEOSPEC_SIMD_TARGET static double dot(const T* a, const T* b, int64_t count) {
+    V sum = V{};
+    int64_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) sum += *(const Loose*)(a + i) * *(const Loose*)(b + i);
+    double total = 0;
+    for (int l = 0; l < kLanes; ++l) total += double(sum[l]);
+    for (; i < count; ++i) total += double(a[i]) * b[i];
+    return total;
+  }
+
   template <int R>
   GEOSPEC_INLINE void scatter(const T* const* grads, const T* weights, int64_t count, int64_t c, int64_t row, int64_t h,
                               double* corner) {

@@ -32,13 +32,13 @@ void find_places(const SphereInputs& in, int64_t first, int64_t count, bool norm
                  Place<T>* out) {
   alignas(64) double x[kBlock], y[kBlock], z[kBlock], across[kBlock], south[kBlock], east[kBlock];
   const double steps = double(in.half) / sphere::kPi;
+  const T* xyz = data<T>(in.xyz) + 3 * first;
   for (int64_t start = 0; start < count; start += kBlock) {
     const int64_t block = std::min(kBlock, count - start);
     for (int64_t i = 0; i < kBlock; ++i) {
       const T north[3] = {0, 0, 1};
       bool usable;
-      const harmonics::Direction u =
-          harmonics::direction(i < block ? data<T>(in.xyz) + 3 * (first + start + i) : north, normalize, usable);
+      const harmonics::Direction u = harmonics::direction(i < block ? xyz + 3 * (start + i) : north, normalize, usable);
       if (!usable) unusable.note(first + start + i);
       across[i] = sphere::from_axis(u.x, u.y);
       x[i] = across[i] > 0 ? u.x : 0, y[i] = across[i] > 0 ? u.y : 0, z[i] = u.z;
@@ -94,6 +94,7 @@ template <class L, class T, class Room, class Take>
 void interpolate(const SphereInputs& in, const Tensor& grid, bool normalize, const Room& room, const Take& take) {
   const int64_t channels = grid.size(2), row = in.columns * channels;
   const Aligned pieces = laid_out<L, T>(in);
+  const T* nodes = data<T>(grid);
   FirstUnusable unusable;
   torch::stable::parallel_for(0, (in.n + kChunk - 1) / kChunk, 1, [&](int64_t begin, int64_t end) {
     const std::unique_ptr<Place<T>[]> found(new Place<T>[std::min(kChunk, in.n)]);
@@ -108,8 +109,7 @@ void interpolate(const SphereInputs& in, const Tensor& grid, bool normalize, con
         L::weights(reinterpret_cast<const typename L::V*>(pieces.get()), in.terms, place.within,
                    reinterpret_cast<typename L::V*>(weights.get()));
         T* out = made(first + place.point);
-        L::interpolate(data<T>(grid) + place.cell * channels, row, channels, reinterpret_cast<const T*>(weights.get()),
-                       out);
+        L::interpolate(nodes + place.cell * channels, row, channels, reinterpret_cast<const T*>(weights.get()), out);
         take(first + place.point, out);
       }
     }
@@ -125,9 +125,10 @@ Tensor sphere_interpolate(const Tensor& xyz, const Tensor& grid, const Tensor& p
   dispatch(in, [&](auto* type, auto* lanes) {
     using T = std::remove_pointer_t<decltype(type)>;
     using L = std::remove_pointer_t<decltype(lanes)>;
-    prefer_large_pages(data<T>(out), in.n * h * sizeof(T));
-    const auto rows = [&] { return [&](int64_t point) { return data<T>(out) + point * h; }; };
-    interpolate<L, T>(in, given, normalize, rows, [](int64_t, const T*) {});
+    T* rows = data<T>(out);
+    prefer_large_pages(rows, in.n * h * sizeof(T));
+    const auto room = [&] { return [&](int64_t point) { return rows + point * h; }; };
+    interpolate<L, T>(in, given, normalize, room, [](int64_t, const T*) {});
   });
   return out;
 }
@@ -144,15 +145,17 @@ Tensor sphere_interpolate_xyz(const Tensor& grad, const Tensor& xyz, const Tenso
   dispatch(in, [&](auto* type, auto* lanes) {
     using T = std::remove_pointer_t<decltype(type)>;
     using L = std::remove_pointer_t<decltype(lanes)>;
+    const T *grads = data<T>(above), *points = data<T>(in.xyz);
+    T* moved = data<T>(out);
     const auto room = [&] { return [sums = std::vector<T>(2 * h)](int64_t) mutable { return sums.data(); }; };
     interpolate<L, T>(in, given, normalize, room, [&](int64_t point, const T* slope) {
-      double south = 0, east = 0, moved[3];
-      const T* g = data<T>(above) + point * h;
-      for (int64_t j = 0; j < h; ++j) south += double(g[j]) * slope[j], east += double(g[j]) * slope[h + j];
+      const T* g = grads + point * h;
+      const double south = L::dot(g, slope, h), east = L::dot(g, slope + h, h);
+      double motion[3];
       bool usable;
-      const harmonics::Direction u = harmonics::direction(data<T>(in.xyz) + 3 * point, normalize, usable);
-      sphere::from_slopes(u.x, u.y, u.z, sphere::from_axis(u.x, u.y), south, east, moved);
-      for (int i = 0; i < 3; ++i) data<T>(out)[3 * point + i] = T(moved[i] * u.inverse_length);
+      const harmonics::Direction u = harmonics::direction(points + 3 * point, normalize, usable);
+      sphere::from_slopes(u.x, u.y, u.z, sphere::from_axis(u.x, u.y), south, east, motion);
+      for (int i = 0; i < 3; ++i) moved[3 * point + i] = T(motion[i] * u.inverse_length);
     });
   });
   return out;

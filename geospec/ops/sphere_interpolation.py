@@ -115,7 +115,7 @@ def _places(degree: int) -> tuple[Tensor, Tensor]:
 def to_grid(weight: Tensor, tables: Tables) -> Tensor:
     """Values of the layer on the grid, ``(h, k) -> (half + width, 2 half + width, parts h)``."""
     parts, orders, rows, _ = tables.by_degree.shape
-    h, k = weight.shape
+    h = len(weight)
     columns, _ = _places(orders - 1)
     padded = torch.cat([weight.T.double(), weight.new_zeros(1, h, dtype=torch.float64)])
     waves = tables.by_degree @ padded[columns.to(weight.device)].flatten(2)  # (parts, orders, rows, 2 h)
