@@ -17,6 +17,7 @@ namespace geospec {
 namespace {
 
 constexpr int64_t kChunk = 1 << 16, kSlice = 1 << 22, kBlock = 64;
+constexpr int64_t kAhead = 4;    // points between the one that is summed and the one whose row is asked for
 constexpr int64_t kGroup = 128;  // points of a cell whose sums are added up in their own type
 
 // A point, and the first node around it.
@@ -25,6 +26,13 @@ struct Place {
   int32_t cell, point;  // row times columns plus column; from the first point of the chunk
   T within[2];
 };
+
+// Asks for the row of a point to come: rows are taken in an order that the machine does not foresee.
+template <bool written, class T>
+void ask_for(const T* row, int64_t h) {
+  constexpr int64_t line = 64 / sizeof(T);
+  for (int64_t i = 0; i < h; i += line) __builtin_prefetch(row + i, written, 2);
+}
 
 // Places of points `first` to `first + count`.
 template <class L, class T>
@@ -90,8 +98,9 @@ void dispatch(const SphereInputs& in, const F& f) {
 }
 
 // Calls take(point, sums (channels)) for every point with what the grid is there, `out(point)` being room for it.
-template <class L, class T, class Room, class Take>
-void interpolate(const SphereInputs& in, const Tensor& grid, bool normalize, const Room& room, const Take& take) {
+template <class L, class T, class Room, class Ask, class Take>
+void interpolate(const SphereInputs& in, const Tensor& grid, bool normalize, const Room& room, const Ask& ask,
+                 const Take& take) {
   const int64_t channels = grid.size(2), row = in.columns * channels;
   const Aligned pieces = laid_out<L, T>(in);
   const T* nodes = data<T>(grid);
@@ -106,6 +115,7 @@ void interpolate(const SphereInputs& in, const Tensor& grid, bool normalize, con
       const Sorted<T> sorted(in, found.get(), count);
       for (int64_t i = 0; i < count; ++i) {
         const Place<T>& place = sorted.places[i];
+        ask(first + sorted.places[std::min(i + kAhead, count - 1)].point);
         L::weights(reinterpret_cast<const typename L::V*>(pieces.get()), in.terms, place.within,
                    reinterpret_cast<typename L::V*>(weights.get()));
         T* out = made(first + place.point);
@@ -128,7 +138,9 @@ Tensor sphere_interpolate(const Tensor& xyz, const Tensor& grid, const Tensor& p
     T* rows = data<T>(out);
     prefer_large_pages(rows, in.n * h * sizeof(T));
     const auto room = [&] { return [&](int64_t point) { return rows + point * h; }; };
-    interpolate<L, T>(in, given, normalize, room, [](int64_t, const T*) {});
+    interpolate<L, T>(
+        in, given, normalize, room, [&](int64_t point) { ask_for<true>(rows + point * h, h); },
+        [](int64_t, const T*) {});
   });
   return out;
 }
@@ -148,7 +160,8 @@ Tensor sphere_interpolate_xyz(const Tensor& grad, const Tensor& xyz, const Tenso
     const T *grads = data<T>(above), *points = data<T>(in.xyz);
     T* moved = data<T>(out);
     const auto room = [&] { return [sums = std::vector<T>(2 * h)](int64_t) mutable { return sums.data(); }; };
-    interpolate<L, T>(in, given, normalize, room, [&](int64_t point, const T* slope) {
+    const auto ask = [&](int64_t point) { ask_for<false>(grads + point * h, h); };
+    interpolate<L, T>(in, given, normalize, room, ask, [&](int64_t point, const T* slope) {
       const T* g = grads + point * h;
       const double south = L::dot(g, slope, h), east = L::dot(g, slope + h, h);
       double motion[3];
@@ -175,6 +188,7 @@ void spread_band(const SphereInputs& in, const Sorted<T>& sorted, const T* grad,
       for (int64_t i = 0; i < count; ++i) {
         const Place<T>& place = sorted.places[from + i];
         grads[i] = grad + place.point * h;
+        ask_for<false>(grads[i], h);
         L::weights(reinterpret_cast<const typename L::V*>(pieces.get()), in.terms, place.within,
                    reinterpret_cast<typename L::V*>(weights.get()) + i * L::kNodes * L::kRegisters);
       }

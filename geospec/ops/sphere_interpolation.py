@@ -18,12 +18,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..errors import ArgumentError, problem
 from . import library  # noqa: F401  (registers the ops)
 from .harmonic_table import HarmonicConvention, recurrence
 from .spherical_harmonics import LENGTH_TOLERANCE, degree_of
 
 #: Nodes under the bump on a side, terms of its polynomials, and how much finer the grid is than the degree needs.
 SAMPLING = {torch.float32: (7, 9, 2.25), torch.float64: (14, 16, 2.0)}
+
+#: Degrees from which it pays, and to which tables are made: at 256 they hold 0.7 GB.
+SMALLEST = {torch.float32: 8, torch.float64: 20}
+LARGEST = 256
 
 
 @dataclass(frozen=True)
@@ -254,9 +259,21 @@ def _direct(op: Any, ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
     return torch.autograd.grad(output, inputs, cotangent)
 
 
+def pays(xyz: Tensor, degree: int) -> bool:
+    """Whether interpolation was measured to be faster than the direct sum: from degree 10 on and from as many points as the grid has."""
+    nodes = 2 * (SAMPLING[xyz.dtype][2] * (degree + 0.5) + SAMPLING[xyz.dtype][0]) ** 2
+    return xyz.device.type == "cpu" and SMALLEST[xyz.dtype] <= degree <= LARGEST and len(xyz) >= nodes
+
+
 def interpolated(
     xyz: Tensor, weight: Tensor, bias: Tensor | None, table: Tensor, convention: HarmonicConvention, normalize: bool
 ) -> Tensor:
     """:func:`geospec.ops.spherical_harmonics_linear` by interpolation, for arguments that have been checked."""
+    degree = degree_of(table)
+    if xyz.device.type != "cpu":
+        raise ArgumentError(problem("xyz", "a tensor on the CPU for the method 'interpolated'", str(xyz.device), "method='direct' runs there"))
+    if degree > LARGEST:
+        hint = "method='direct' takes any degree"
+        raise ArgumentError(problem("weight", f"degree at most {LARGEST} for the method 'interpolated'", degree, hint))
     product = _Layer.apply(xyz, weight, table, convention, normalize)
     return product if bias is None else product + bias
