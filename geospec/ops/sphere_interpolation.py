@@ -53,10 +53,15 @@ def _bump(width: int, oversampling: float) -> float:
     return math.pi * width * (1 - 0.5 / oversampling)
 
 
-@lru_cache(maxsize=8)
+@torch.compiler.assume_constant_result
 def bump_pieces(dtype: torch.dtype, device: torch.device) -> Tensor:
     """The bump on each of the steps between nodes that it covers: ``(width, terms)`` coefficients, the highest power first, of
     polynomials in ``2 s - 1``, where ``s`` in [0, 1) is the place within a step."""
+    return _bump_pieces(dtype, device)
+
+
+@lru_cache(maxsize=8)
+def _bump_pieces(dtype: torch.dtype, device: torch.device) -> Tensor:
     width, terms, oversampling = SAMPLING[dtype]
     beta = _bump(width, oversampling)
     s = np.cos(np.pi * (np.arange(4 * terms) + 0.5) / (4 * terms))
@@ -75,9 +80,14 @@ def _sharpening(degree: int, half: int, width: int, oversampling: float) -> NDAr
     return math.sinh(beta) / beta * root / np.sinh(root)
 
 
-@lru_cache(maxsize=8)
+@torch.compiler.assume_constant_result
 def grid_tables(degree: int, convention: HarmonicConvention, dtype: torch.dtype, device: torch.device, slopes: bool) -> Tables:
     """Tables of a degree; with ``slopes`` those of ``df/dtheta`` and ``df/dphi / sin(theta)``, polynomials of degree ``L`` like ``f``."""
+    return _grid_tables(degree, convention, dtype, device, slopes)
+
+
+@lru_cache(maxsize=8)
+def _grid_tables(degree: int, convention: HarmonicConvention, dtype: torch.dtype, device: torch.device, slopes: bool) -> Tables:
     width, _, oversampling = SAMPLING[dtype]
     half = math.ceil(oversampling * (degree + 0.5))
     orders, sharpen = np.arange(degree + 1), _sharpening(degree, half, width, oversampling)
@@ -147,7 +157,7 @@ def _taps(xyz: Tensor, pieces: Tensor, half: int, normalize: bool) -> tuple[Tens
         wrong = ~(length > 0) if normalize else ~((length - 1).abs() <= LENGTH_TOLERANCE[xyz.dtype])
         if bool((wrong | ~length.isfinite()).any()):
             raise RuntimeError("xyz: wanted unit vectors")
-    x, y, z = xyz.double().unbind(dim=1)
+    x, y, z = (xyz.double() + 0.0).unbind(dim=1)  # zeros without a sign
     angles = torch.stack([torch.atan2(torch.hypot(x, y), z), torch.atan2(y, x) + math.pi])
     place = angles * (half / math.pi)
     first = place.ceil().clamp_max(torch.tensor([[half], [2 * half]], device=xyz.device))
@@ -271,7 +281,9 @@ def interpolated(
     """:func:`geospec.ops.spherical_harmonics_linear` by interpolation, for arguments that have been checked."""
     degree = degree_of(table)
     if xyz.device.type != "cpu":
-        raise ArgumentError(problem("xyz", "a tensor on the CPU for the method 'interpolated'", str(xyz.device), "method='direct' runs there"))
+        raise ArgumentError(
+            problem("xyz", "a tensor on the CPU for the method 'interpolated'", str(xyz.device), "method='direct' runs there")
+        )
     if degree > LARGEST:
         hint = "method='direct' takes any degree"
         raise ArgumentError(problem("weight", f"degree at most {LARGEST} for the method 'interpolated'", degree, hint))

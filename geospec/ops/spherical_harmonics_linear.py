@@ -45,9 +45,10 @@ def spherical_harmonics_linear(
     ------
     ArgumentError : wrong type, shape, device or method, a width that is no square. RuntimeError : as for the harmonics.
 
-    Cost of the direct sum: ``2 h + 3`` flops a harmonic and point, as much again for the gradient in ``weight``, and again in ``xyz``. Memory: the
-    result, and for the gradient in ``weight`` up to 64 MB of sums. By interpolation: 98 h flops a point in float32, 392 h in
-    float64, and the grid, of about ``10 degree^2 h`` numbers. Second derivatives in ``xyz`` hold the harmonics of 16,384 points.
+    Cost of the direct sum: ``2 h + 3`` flops a harmonic and point, as much again for the gradient in ``weight``, and again in ``xyz``.
+    Memory: the result, and for the gradient in ``weight`` up to 64 MB of sums. Interpolated: ``98 h`` flops a point in float32,
+    ``392 h`` in float64, and the grid, of about ``10 degree^2 h`` numbers. Second derivatives are those of the direct sum either
+    way; in ``xyz`` they hold the harmonics of 16,384 points.
     """
     for name, value in (("weight", weight), ("bias", bias)):
         if value is not None and not isinstance(value, Tensor):
