@@ -7,9 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-from ..errors import ArgumentError, problem
+from ..errors import ArgumentError, one_of, problem
 from .checks import check_same_device
 from .harmonic_table import HarmonicConvention, recurrence
+from .sphere_interpolation import interpolated, pays
 from .spherical_harmonics import checked_directions, degree_of
 from .spherical_harmonics import reference as harmonics_reference
 
@@ -24,6 +25,7 @@ def spherical_harmonics_linear(
     *,
     normalize: bool = False,
     convention: str | HarmonicConvention = "orthonormal",
+    method: str = "auto",
 ) -> Tensor:
     """``spherical_harmonics(xyz, degree) @ weight.T + bias`` without the harmonics in memory: ``(..., 3) -> (..., h)``.
 
@@ -31,16 +33,22 @@ def spherical_harmonics_linear(
     ----------
     xyz, normalize, convention : as in :func:`geospec.ops.spherical_harmonics`.
     weight : (h, (degree + 1)^2) of the type of ``xyz``; its width says the degree. bias : (h,), or None.
+    method : ``"direct"`` sums harmonics. ``"interpolated"`` puts the layer on a grid and interpolates (CPU, degree at most 256): the
+        cost at a point does not grow with the degree. Largest error over the largest value: 1e-6 in float32, where the direct sum's
+        grows with the degree (1.4e-6 at 40, 6e-6 at 128); 2e-13 in float64 (gradients 1e-12). ``"auto"`` takes by sizes alone
+        what was measured to be faster, and stays with the direct sum on CUDA.
 
     Differentiable twice in all three. What is kept for the gradients is ``xyz`` and ``weight``; harmonics are made anew. Results
     repeat exactly, whatever the number of threads.
 
     Raises
     ------
-    ArgumentError : wrong type, shape or device, a width that is no square. RuntimeError : as for the harmonics.
+    ArgumentError : wrong type, shape, device or method, a width that is no square. RuntimeError : as for the harmonics.
 
-    Cost: ``2 h + 3`` flops a harmonic and point, as much again for the gradient in ``weight``, and again in ``xyz``. Memory: the
-    result, and for the gradient in ``weight`` up to 64 MB of sums. Second derivatives in ``xyz`` hold the harmonics of 16,384 points.
+    Cost of the direct sum: ``2 h + 3`` flops a harmonic and point, as much again for the gradient in ``weight``, and again in ``xyz``.
+    Memory: the result, and for the gradient in ``weight`` up to 64 MB of sums. Interpolated: ``98 h`` flops a point in float32,
+    ``392 h`` in float64, and the grid, of about ``10 degree^2 h`` numbers. Second derivatives are those of the direct sum either
+    way; in ``xyz`` they hold the harmonics of 16,384 points.
     """
     for name, value in (("weight", weight), ("bias", bias)):
         if value is not None and not isinstance(value, Tensor):
@@ -56,7 +64,10 @@ def spherical_harmonics_linear(
             check_same_device(name, value, "xyz", flat)
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ArgumentError(problem("bias", f"shape ({weight.shape[0]},)", tuple(bias.shape)))
+    one_of("method", method, ("auto", "direct", "interpolated"))
     table = recurrence(degree, convention, flat.dtype, flat.device)
+    if method == "interpolated" or (method == "auto" and pays(flat, degree)):
+        return interpolated(flat, weight, bias, table, convention, normalize).reshape(*leading, weight.shape[0])
     return torch.ops.geospec.spherical_harmonics_linear(flat, weight, bias, table, normalize).reshape(*leading, weight.shape[0])
 
 

@@ -35,6 +35,9 @@ from geospec.ops.noisy_magnitudes import reference_sums
 from geospec.ops.robust_stiffness import reference as robust_reference
 from geospec.ops.spectral_knn import reference as spectral_knn_reference
 from geospec.ops.spectral_nearest import reference as nearest_reference
+from geospec.ops.sphere_interpolation import SAMPLING, bump_pieces, reference_spread
+from geospec.ops.sphere_interpolation import reference as interpolation_reference
+from geospec.ops.sphere_interpolation import reference_xyz as interpolation_xyz_reference
 from geospec.ops.spherical_harmonics import reference as harmonics_reference
 from geospec.ops.spherical_harmonics_linear import reference as layer_reference
 from geospec.ops.spherical_harmonics_linear import reference_weight as layer_weight_reference
@@ -342,6 +345,45 @@ RING_REFUSALS = {
 
 def no_harmonics(dtype: torch.dtype) -> tuple[Tensor, Tensor, bool]:
     return torch.zeros(0, 3, dtype=dtype), harmonic_inputs(dtype, 1)[1], False
+
+
+def sphere_inputs(dtype: torch.dtype, seed: int, parts: int = 1) -> Arguments:
+    """Directions of :func:`harmonic_inputs` and of one cell, grids of few steps and of many, each width of the CPU's registers."""
+    half, h = ((7, 3), (1, 16), (20, 64), (33, 21), (5, 8), (9, 64), (12, 129), (4, 32))[seed]
+    generator = torch.Generator().manual_seed(seed)
+    near = torch.tensor([0.3, -0.2, 0.9]) + 1e-3 * torch.randn(300, 3, generator=generator, dtype=torch.float64)
+    xyz = torch.cat([harmonic_inputs(torch.float64, seed)[0], near] if seed == 2 else [harmonic_inputs(torch.float64, seed)[0]])
+    width = SAMPLING[dtype][0]
+    grid = torch.randn(half + width, 2 * half + width, parts * h, generator=generator, dtype=torch.float64)
+    return xyz.to(dtype), grid.to(dtype), bump_pieces(dtype, torch.device("cpu")), True
+
+
+def sphere_rows(dtype: torch.dtype, seed: int, parts: int) -> Arguments:
+    xyz, grid, *rest = sphere_inputs(dtype, seed, parts)
+    grad = torch.randn(len(xyz), grid.shape[2] // parts, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return grad.to(dtype), xyz, grid, *rest
+
+
+def spread_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    grad, xyz, grid, pieces, normalize = sphere_rows(dtype, seed, 1)
+    return grad, xyz, pieces, len(grid) - len(pieces), normalize
+
+
+def no_points(arguments: Arguments) -> Arguments:
+    """The same with rows for no point, before ``pieces`` and the grid."""
+    points = len(harmonic_inputs(torch.float64, 1)[0])
+    return tuple(a[:0] if isinstance(a, Tensor) and a.dim() == 2 and len(a) == points else a for a in arguments)
+
+
+#: What every op on the grid of the doubled sphere refuses, by the places of ``xyz`` and ``pieces``.
+def sphere_refusals(place: int, pieces: int, last: int) -> dict[str, tuple[Callable[[Arguments], Arguments], str]]:
+    return {
+        "two columns": (with_argument(place, lambda x: x[:, :2]), r"xyz: wanted shape \(n, 3\), got \(20, 2\)"),
+        "half": (with_argument(place, lambda x: x.half()), "xyz: wanted float32 or float64"),
+        "pieces of another type": (with_argument(pieces, lambda p: p.float()), "pieces: wanted the type of xyz"),
+        "not finite": (with_argument(place, lambda x: x / 0), "xyz: wanted finite vectors other than zero, got .* in row 0"),
+        "not on the sphere": (with_argument(last, lambda _: False), "xyz: wanted vectors of length 1, got length 1.5 in row 0"),
+    }
 
 
 #: What every op on directions refuses, by the place of ``xyz`` among its arguments.
@@ -829,6 +871,40 @@ OPS = [
             **RING_REFUSALS,
             "rows": (with_argument(0, lambda c: c[1:]), "coefficients: wanted 9 rows, got 8"),
             "a vector": (with_argument(0, lambda c: c[:, 0]), r"coefficients: wanted shape \(k, c\)"),
+        },
+    ),
+    OpCase(
+        "sphere_interpolate",
+        sphere_inputs,
+        interpolation_reference,
+        lambda dtype: no_points(sphere_inputs(dtype, 1)),
+        refusals={
+            **sphere_refusals(0, 2, 3),
+            "width": (with_argument(2, lambda p: p[1:]), r"pieces: wanted shape \(14, terms\), got \(13, 16\)"),
+            "columns of the grid": (with_argument(1, lambda g: g[:, 1:]), "grid: wanted 32 columns to 23 rows"),
+            "grid of another type": (with_argument(1, lambda g: g.float()), "grid: wanted the type of xyz"),
+        },
+    ),
+    OpCase(
+        "sphere_interpolate_xyz",
+        lambda dtype, seed: sphere_rows(dtype, seed, 2),
+        interpolation_xyz_reference,
+        lambda dtype: no_points(sphere_rows(dtype, 1, 2)),
+        refusals={
+            **sphere_refusals(1, 3, 4),
+            "rows": (with_argument(0, lambda g: g[1:]), r"grad: wanted shape \(20, 64\), got \(19, 64\)"),
+            "odd": (with_argument(2, lambda g: g[..., 1:]), "slopes: wanted channels of slopes south, then as many of slopes east"),
+        },
+    ),
+    OpCase(
+        "sphere_spread",
+        spread_inputs,
+        reference_spread,
+        lambda dtype: no_points(spread_inputs(dtype, 1)),
+        refusals={
+            **sphere_refusals(1, 2, 4),
+            "rows": (with_argument(0, lambda g: g[1:]), r"grad: wanted shape \(20, h\), got \(19, 64\)"),
+            "no step": (with_argument(3, lambda _: 0), "half: wanted 1 to 16383 steps"),
         },
     ),
 ]
