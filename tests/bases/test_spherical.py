@@ -340,14 +340,20 @@ def test_regression_of_what_cannot_be(change, name):
 # -- grids, files, bad input
 
 
+def test_a_grid_of_high_degree_in_float32():
+    basis, degree = SphericalHarmonics(255), 255
+    c = torch.randn((degree + 1) ** 2, 1, generator=torch.Generator().manual_seed(0))
+    assert (basis.analyze(basis.synthesize(c)) - c).abs().max() < 5e-6
+
+
 def test_grids_flattened_and_not():
     basis = orthonormal(6)
     c = random_coefficients(6).T.expand(3, 2, -1)
     field = basis.synthesize_grid(c)
-    assert field.shape == (3, 2, 7, 13)
+    assert field.shape == (3, 2, 7, 15)
     torch.testing.assert_close(field.reshape(3, 2, -1), basis.synthesize(c[..., None])[..., 0])
     torch.testing.assert_close(basis.analyze_grid(field), c)
-    lon, lat = (part.reshape(7, 13) for part in basis.sphere.lonlat)
+    lon, lat = (part.reshape(7, 15) for part in basis.sphere.lonlat)
     torch.testing.assert_close(field[0], (basis.at_lonlat(lon, lat) @ c[0].T).movedim(-1, 0))
     with pytest.raises(ArgumentError, match="field"):
         basis.analyze_grid(field[..., :12])
@@ -375,7 +381,8 @@ def test_a_file_holds_conventions_and_points(tmp_path, sphere, dtype):
     [
         (-1, {}, "degree"),
         (2.0, {}, "degree"),
-        (129, {}, "degree: wanted at most 128 in this precision"),
+        (1001, {}, "degree: wanted at most 1000 in this precision"),
+        (129, {"sphere": Sphere.fibonacci(40)}, "degree: wanted at most 128 in this precision"),
         (3, {"dtype": torch.float16}, "dtype"),
         (3, {"normalization": "unit"}, "normalization: wanted one of 'orthonormal'"),
         (3, {"sphere": directions(30)}, "sphere: wanted a geospec.Sphere"),

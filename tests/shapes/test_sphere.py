@@ -11,7 +11,7 @@ from geospec.errors import ArgumentError, ShapeError
 from geospec.shapes import Sphere
 
 GRIDS = [
-    (Sphere.gauss_legendre(6), 12),
+    (Sphere.gauss_legendre(6), 13),
     (Sphere.gauss_legendre(6, 20), 13),
     (Sphere.gauss_legendre(0), 0),
     (Sphere.equiangular(9, 16), 9),
@@ -94,7 +94,7 @@ def test_types_and_moves(dtype):
         assert (double.shape, double.exactness) == (sphere.shape, sphere.exactness)
     again = Sphere.gauss_legendre(3, dtype=torch.float32).to(dtype=torch.float64)
     assert torch.equal(again.points, Sphere.gauss_legendre(3).points)
-    assert "4 x 7 grid, exact to degree 6, float32" in repr(Sphere.gauss_legendre(3, dtype=torch.float32))
+    assert "4 x 8 grid, exact to degree 7, float32" in repr(Sphere.gauss_legendre(3, dtype=torch.float32))
 
 
 @pytest.mark.parametrize(
