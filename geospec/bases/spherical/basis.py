@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, ClassVar, Self, final
 
 import torch
@@ -135,7 +134,7 @@ class SphericalHarmonics(Basis):
 
     def _factors(self) -> Tensor:
         """What each mode is of the orthonormal one, ``(k, 1)``."""
-        return _factors(self._convention, self.k, self.measure.dtype, self.measure.device)
+        return self._convention.factors(self.degree)[: self.k, None].to(self.measure)
 
     # -- the contract
 
@@ -327,11 +326,6 @@ class SphericalHarmonics(Basis):
         basis = cls(degree, sphere, **conventions, dtype=measure.dtype)
         basis.measure = measure  # to the last bit
         return basis.truncate(k)
-
-
-@lru_cache(maxsize=8)
-def _factors(convention: HarmonicConvention, k: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return convention.factors(math.isqrt(k - 1))[:k, None].to(device=device, dtype=dtype)
 
 
 def _degrees(k: int, device: torch.device) -> Tensor:
