@@ -196,6 +196,17 @@ def reference_spread(grad: Tensor, xyz: Tensor, pieces: Tensor, half: int, norma
     return grid.index_add(0, nodes.flatten(), each.reshape(-1, h)).reshape(half + width, 2 * half + width, h)
 
 
+def _on_cpu(op: Any) -> Any:
+    def copied(first: Tensor, *rest: Any) -> Tensor:
+        return op(first.cpu(), *(a.cpu() if isinstance(a, Tensor) else a for a in rest)).to(first.device)
+
+    return copied
+
+
+for _name in ("sphere_interpolate", "sphere_interpolate_xyz", "sphere_spread"):
+    torch.library.impl(f"geospec::{_name}", "CUDA")(_on_cpu(getattr(torch.ops.geospec, _name)))
+
+
 @torch.library.register_fake("geospec::sphere_interpolate")
 def _fake(xyz: Tensor, grid: Tensor, pieces: Tensor, normalize: bool) -> Tensor:
     return xyz.new_empty(xyz.shape[0], grid.shape[2])
