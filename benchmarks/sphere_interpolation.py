@@ -33,12 +33,14 @@ def entries(n: int = 1_000_000, outputs: int = 64, degrees: tuple[int, ...] = (1
         layers["sphericart-torch and linear"] = lambda w, p=peer: torch.nn.functional.linear(p(xyz), w)
         size = f"{n:,} directions, degree {degree}, {outputs} outputs, float32, {torch.get_num_threads()} thread(s)"
         for other, limit in (("sphericart-torch and linear", 1 / 8), ("direct", 1.0)):
-            pair = layers["interpolated"], layers[other]
-            values = (lambda layer=layer, w=weight: layer(w) for layer in pair)
-            trained = (lambda layer=layer, w=weight: _trained(layer, w) for layer in pair)
-            found.append(Entry("layer", size, *values, other, limit, repeats=3))
-            found.append(Entry("layer and gradient in the weight", size, *trained, other, limit, repeats=3))
+            for name, run in (("layer", _value), ("layer and gradient in the weight", _trained)):
+                ours, theirs = (lambda f=run, layer=layers[key], w=weight: f(layer, w) for key in ("interpolated", other))
+                found.append(Entry(name, size, ours, theirs, other, limit, repeats=3))
     return found
+
+
+def _value(layer: Callable[[Tensor], Tensor], weight: Tensor) -> None:
+    layer(weight)
 
 
 def _trained(layer: Callable[[Tensor], Tensor], weight: Tensor) -> None:

@@ -26,9 +26,10 @@ from .spherical_harmonics import LENGTH_TOLERANCE, degree_of
 #: Nodes under the bump on a side, terms of its polynomials, and how much finer the grid is than the degree needs.
 SAMPLING = {torch.float32: (7, 9, 2.25), torch.float64: (14, 16, 2.0)}
 
-#: Degrees from which it pays, and to which tables are made: at 256 they hold 0.7 GB.
-SMALLEST = {torch.float32: 8, torch.float64: 20}
-LARGEST = 256
+#: Cost of a point, alone and for each output, in steps of the direct sum, which takes ``h + 6`` a harmonic: measured with AVX-512.
+COST = {torch.float32: (5500, 25), torch.float64: (19000, 170)}
+#: Degree to which tables are made: there those of the slopes hold 80 MB.
+LARGEST = 128
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,10 @@ def _grid_tables(degree: int, convention: HarmonicConvention, dtype: torch.dtype
     l, m = orders[None, :], orders[:, None]  # noqa: E741
     legendre = torch.where(torch.from_numpy(l >= m)[:, None, :], harmonics[:, np.where(l >= m, l * l + l + m, 0)].transpose(0, 1), 0.0)
     # Fourier series through the samples, sharpened, at the colatitudes of the grid.
-    apart = node[: half + width, None, None] - meridian[None, :, None]
     weights = sharpen * np.where(orders > 0, 2, 1) / samples
-    value, slope = np.cos(orders * apart) @ weights, np.sin(orders * apart) @ (-orders * weights)
+    south, sampled = orders * node[: half + width, None], orders * meridian[:, None]
+    value = (np.cos(south) * weights) @ np.cos(sampled).T + (np.sin(south) * weights) @ np.sin(sampled).T
+    slope = (np.cos(south) * (orders * weights)) @ np.sin(sampled).T - (np.sin(south) * (orders * weights)) @ np.cos(sampled).T
     angle = orders * (node - np.pi)[:, None]
     cosine, sine = np.cos(angle) * sharpen, np.sin(angle) * sharpen
     if slopes:
@@ -280,10 +282,13 @@ def _direct(op: Any, ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
     return torch.autograd.grad(output, inputs, cotangent)
 
 
-def pays(xyz: Tensor, degree: int) -> bool:
-    """Whether interpolation was measured to be faster than the direct sum: from degree 10 on and from as many points as the grid has."""
-    nodes = 2 * (SAMPLING[xyz.dtype][2] * (degree + 0.5) + SAMPLING[xyz.dtype][0]) ** 2
-    return xyz.device.type == "cpu" and SMALLEST[xyz.dtype] <= degree <= LARGEST and len(xyz) >= nodes
+def pays(xyz: Tensor, degree: int, h: int) -> bool:
+    """Whether interpolation is faster than the direct sum, by sizes alone: ``n`` points, and the making of the grid."""
+    alone, each = COST[xyz.dtype]
+    width, _, oversampling = SAMPLING[xyz.dtype]
+    nodes = 2 * (oversampling * (degree + 0.5) + width) ** 2
+    interpolation = len(xyz) * (alone + each * h) + 4 * nodes * (degree + 1) * h + 1e7
+    return xyz.device.type == "cpu" and degree <= LARGEST and interpolation < len(xyz) * (degree + 1) ** 2 * (h + 6)
 
 
 def interpolated(

@@ -33,7 +33,7 @@ def spherical_harmonics_linear(
     ----------
     xyz, normalize, convention : as in :func:`geospec.ops.spherical_harmonics`.
     weight : (h, (degree + 1)^2) of the type of ``xyz``; its width says the degree. bias : (h,), or None.
-    method : ``"direct"`` sums harmonics. ``"interpolated"`` puts the layer on a grid and interpolates (CPU, degree at most 256): the
+    method : ``"direct"`` sums harmonics. ``"interpolated"`` puts the layer on a grid and interpolates (CPU, degree at most 128): the
         cost at a point does not grow with the degree. Largest error over the largest value: 1e-6 in float32, where the direct sum's
         grows with the degree (1.4e-6 at 40, 6e-6 at 128); 2e-13 in float64 (gradients 1e-12). ``"auto"`` takes by sizes alone
         what was measured to be faster, and stays with the direct sum on CUDA.
@@ -66,7 +66,7 @@ def spherical_harmonics_linear(
         raise ArgumentError(problem("bias", f"shape ({weight.shape[0]},)", tuple(bias.shape)))
     one_of("method", method, ("auto", "direct", "interpolated"))
     table = recurrence(degree, convention, flat.dtype, flat.device)
-    if method == "interpolated" or (method == "auto" and pays(flat, degree)):
+    if method == "interpolated" or (method == "auto" and pays(flat, degree, weight.shape[0])):
         return interpolated(flat, weight, bias, table, convention, normalize).reshape(*leading, weight.shape[0])
     return torch.ops.geospec.spherical_harmonics_linear(flat, weight, bias, table, normalize).reshape(*leading, weight.shape[0])
 

@@ -120,10 +120,12 @@ def test_any_number_of_threads_gives_the_same_bits(dtype):
 
 def test_auto_goes_by_sizes():
     few, many = torch.zeros(100, 3), torch.zeros(200_000, 3)
-    assert not pays(few, 20)
-    assert pays(many, 20)
-    assert not pays(many, 2)
-    xyz, weight, _ = layer(torch.float32, 20, 2, 20_000)
+    assert pays(many, 20, 64)
+    assert not pays(few, 20, 64)
+    assert not pays(many, 2, 64)
+    assert not pays(many, 20, 1)
+    assert not pays(many, LARGEST + 1, 64)
+    xyz, weight, _ = layer(torch.float32, 20, 64, 20_000)
     ours, theirs = (ops.spherical_harmonics_linear(xyz, weight, normalize=True, method=m) for m in ("auto", "interpolated"))
     assert torch.equal(ours, theirs)
 
@@ -147,8 +149,8 @@ def test_refusals():
     xyz = torch.tensor([[0.0, 0.0, 1.0]])
     with pytest.raises(ArgumentError, match="method: wanted"):
         ops.spherical_harmonics_linear(xyz, torch.zeros(2, 9), method="grid")
-    with pytest.raises(ArgumentError, match=f"weight: wanted degree at most {LARGEST} for the method 'interpolated', got 300"):
-        ops.spherical_harmonics_linear(xyz.double(), torch.zeros(1, 301**2).double(), method="interpolated")
+    with pytest.raises(ArgumentError, match=f"weight: wanted degree at most {LARGEST} for the method 'interpolated', got 129"):
+        ops.spherical_harmonics_linear(xyz.double(), torch.zeros(1, 130**2).double(), method="interpolated")
     with pytest.raises(RuntimeError, match="xyz: wanted vectors of length 1, got length 2 in row 0"):
         ops.spherical_harmonics_linear(2 * xyz, torch.zeros(2, 9), method="interpolated")
     with pytest.raises(RuntimeError, match="xyz: wanted finite vectors other than zero"):
