@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...datasets import ShapePair
+from ...datasets import ShapePair, functional_maps
 from ...maps import FunctionalMapPrior
 from ...pipelines.matching import match
 from ...pipelines.result import Match
@@ -80,11 +80,17 @@ def nearer(pair: Pair, point_map: Tensor) -> Tensor:
 MATCHED: Mapping[str, tuple[str, str]] = {"fast": ("network", "fast"), "best": ("network", "best"), "best, Gaussian": ("gaussian", "best")}
 
 
+#: Generated maps by which the Gaussian prior's likelihoods are judged.
+KNOWN = 64
+
+
 def matching(setting: Setting) -> Iterator[Row]:
     """``geospec.match`` against pyFM, collection by collection; then its confidence against its errors."""
     assert setting.data is not None
     network = FunctionalMapPrior.pretrained()
     priors = {"network": network, "gaussian": network.gaussian}
+    if not setting.quick:  # a match asks how plausible its map is, and the Gaussian's likelihoods are not the network's
+        priors["gaussian"].tabulate(functional_maps(KNOWN, k=network.k, split="validation", progress=setting.progress).maps)
     methods = {name: told for name, told in MATCHED.items() if not setting.quick or told[0] == "network"}
     confidence: list[Tensor] = []
     right: list[Tensor] = []
