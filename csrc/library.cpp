@@ -102,8 +102,7 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   // Values (n, h) at directions of a grid (rows, columns, h) on the doubled sphere, by a bump in pieces (width, terms).
   m.def("sphere_interpolate(Tensor xyz, Tensor grid, Tensor pieces, bool normalize) -> Tensor");
   // Gradients (n, 3) of sum_j grad_j f_j in the directions, from a grid of the slopes of f south and east (.., 2 h).
-  m.def(
-      "sphere_interpolate_xyz(Tensor grad, Tensor xyz, Tensor slopes, Tensor pieces, bool normalize) -> Tensor");
+  m.def("sphere_interpolate_xyz(Tensor grad, Tensor xyz, Tensor slopes, Tensor pieces, bool normalize) -> Tensor");
   // The adjoint of sphere_interpolate in the grid, in double.
   m.def("sphere_spread(Tensor grad, Tensor xyz, Tensor pieces, int half, bool normalize) -> Tensor");
   // Thin QR of tall blocks (..., n, k) with positive diagonal, and 1 for columns that depend on none before them (...,
