@@ -45,6 +45,8 @@ if TYPE_CHECKING:
         LaplaceBasis,
         LearnedEigenbasis,
         SampledBasis,
+        SphericalHarmonics,
+        SphericalShape,
         diffusion_operators,
         eigenpairs,
     )
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
     from .maps import FunctionalMapPrior
     from .models import LocationEncoder, MeshLocationEncoder
     from .pipelines import Match, match
-    from .shapes import Mesh, PointCloud, load, repair, report, save
+    from .shapes import Mesh, PointCloud, Sphere, load, repair, report, save
     from .transport import VectorHeat
 
 __version__ = "0.1.0"
@@ -107,6 +109,9 @@ _HOME = {
     "SampledBasis": "bases",
     "ShapeError": "errors",
     "SparseFactor": "factor",
+    "Sphere": "shapes",
+    "SphericalHarmonics": "bases",
+    "SphericalShape": "bases",
     "VectorHeat": "transport",
     "connection_laplacian": "laplacians",
     "diffusion_operators": "bases",
@@ -143,6 +148,9 @@ __all__ = [
     "SampledBasis",
     "ShapeError",
     "SparseFactor",
+    "Sphere",
+    "SphericalHarmonics",
+    "SphericalShape",
     "VectorHeat",
     "bases",
     "connection_laplacian",

@@ -22,6 +22,7 @@ PAGES += [
         "neighbours",
         "training",
         "learned-eigenbasis",
+        "sphere",
         "prior",
         "location-encoders",
     )
@@ -46,6 +47,7 @@ def test_snippets(page, repository, tmp_path, monkeypatch, shape, basis):
     (tmp_path / "data").mkdir()
     for name in ("scan.ply", "template.obj", "data/quadruped-a.ply", "data/quadruped-b.ply"):
         geospec.save(shape, name)
+    geospec.LocationEncoder("direct", "linear", 1).save("encoder.safetensors")
     np.savez("match.npz", target_to_source=np.arange(shape.n_points))
     names = {"geospec": geospec, "mesh": shape, "source": shape, "target": shape, "colours_on_source": shape.vertices.numpy()}
     names |= {"basis": basis, "source_basis": basis, "target_basis": basis}

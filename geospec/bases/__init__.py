@@ -5,6 +5,7 @@ from .diffusion import DiffusionOperators, diffusion_operators, tangent_gradient
 from .eigensolvers import Eigenpairs, eigenpairs
 from .laplace import LaplaceBasis
 from .learned import EigenbasisNetwork, LearnedEigenbasis
+from .spherical import SphericalHarmonics, SphericalShape, star_center, star_defect
 
 __all__ = [
     "Basis",
@@ -14,7 +15,11 @@ __all__ = [
     "LaplaceBasis",
     "LearnedEigenbasis",
     "SampledBasis",
+    "SphericalHarmonics",
+    "SphericalShape",
     "diffusion_operators",
     "eigenpairs",
+    "star_center",
+    "star_defect",
     "tangent_gradients",
 ]

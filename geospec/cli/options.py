@@ -44,6 +44,7 @@ Report = Annotated[
     Path | None,
     typer.Option("--report", rich_help_panel=OUTPUT, show_default=False, help="Interactive .html page, one file, works offline."),
 ]
+Weights = Annotated[Path, typer.Option("-o", "--output", rich_help_panel=OUTPUT, show_default=False, help="The weights, .safetensors.")]
 Json = Annotated[bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print the result as JSON; all other text goes to stderr.")]
 Kind = Annotated[
     str,
@@ -66,6 +67,7 @@ Boundary = Annotated[
 ]
 Cache = Annotated[bool, typer.Option("--cache", rich_help_panel=RUN, help="Keep bases in ~/.cache/geospec and use those kept there.")]
 Device = Annotated[str, typer.Option("--device", rich_help_panel=RUN, help="Where to compute: cpu, cuda or cuda:N.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, rich_help_panel=RUN, help="Of everything random.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=RUN, help="Print nothing but errors (and JSON).")]
 Debug = Annotated[
     bool, typer.Option("--debug", callback=_remember_debug, is_eager=True, rich_help_panel=RUN, help="Show the traceback of an error.")

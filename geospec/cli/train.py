@@ -9,12 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from . import options
+from . import location, options
 from .output import Voice, check_output, checked_device, print_json
 
 EXAMPLES = options.examples(
     "geospec train eigenbasis -o eigenbasis.safetensors",
     "geospec train prior -o prior.safetensors --resume --json",
+    "geospec train location stations.csv -o encoder.safetensors --report globe.html",
 )
 EIGENBASIS_EXAMPLES = options.examples(
     "geospec train eigenbasis -o eigenbasis.safetensors",
@@ -31,8 +32,8 @@ PRIOR_EXAMPLES = options.examples(
 )
 
 app = typer.Typer(
-    help="Train the networks that geospec ships, again or at other sizes. A run that is stopped (ctrl-C) leaves a checkpoint; "
-    "the same command with --resume goes on from it, to the same weights.",
+    help="Train the networks that geospec ships, again or at other sizes: a run that is stopped (ctrl-C) leaves a checkpoint, and "
+    "the same command with --resume goes on from it, to the same weights. Or train a location encoder on a table of your own.",
     epilog=EXAMPLES,
 )
 
@@ -47,9 +48,6 @@ def _number(option: str, text: str, least: int = 1) -> Any:
     return typer.Option(option, min=least, rich_help_panel=options.METHOD, help=text)
 
 
-Output = Annotated[
-    Path, typer.Option("-o", "--output", rich_help_panel=options.OUTPUT, show_default=False, help="The weights, .safetensors.")
-]
 Folder = Annotated[
     Path | None,
     typer.Option(
@@ -63,12 +61,11 @@ Processes = Annotated[
     int,
     typer.Option("--processes", min=1, rich_help_panel=options.RUN, help="Processes that divide each batch; a device each on CUDA."),
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, rich_help_panel=options.RUN, help="Of everything random.")]
 
 
 @app.command(epilog=EIGENBASIS_EXAMPLES)
 def eigenbasis(
-    output: Output,
+    output: options.Weights,
     folder: Folder = None,
     resume: Resume = False,
     steps: Annotated[int, _number("--steps", "Updates of the weights.")] = 4000,
@@ -81,7 +78,7 @@ def eigenbasis(
     shapes: Annotated[int, _number("--shapes", "Clouds in the pool.")] = 1000,
     processes: Processes = 1,
     device: options.Device = "cpu",
-    seed: Seed = 0,
+    seed: options.Seed = 0,
     json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -122,7 +119,7 @@ def eigenbasis(
 
 @app.command(epilog=PRIOR_EXAMPLES)
 def prior(
-    output: Output,
+    output: options.Weights,
     folder: Folder = None,
     resume: Resume = False,
     steps: Annotated[int, _number("--steps", "Updates of the weights.")] = 6000,
@@ -149,7 +146,7 @@ def prior(
     workers: Annotated[int, _number("--workers", "Processes that make the maps.")] = 2,
     processes: Processes = 1,
     device: options.Device = "cpu",
-    seed: Seed = 0,
+    seed: options.Seed = 0,
     json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -193,6 +190,8 @@ def prior(
         quiet=quiet,
     )
 
+
+app.command("location", epilog=location.EXAMPLES)(location.run)
 
 #: What of each plan the command in the file says.
 _EIGENBASIS_SAID = ("steps", "batch", "points", "modes", "learned", "width", "depth", "shapes", "device", "seed")

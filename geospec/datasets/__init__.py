@@ -1,6 +1,7 @@
 """Shapes with known correspondence and shapes to train on: made on the spot, or read from the user's own collections."""
 
 from .creatures import KINDS, Creature, CreaturePair, creature, creature_pair, ground_truth, symmetric_ground_truth
+from .location_table import LocationTable, read_location_table
 from .pairs import LAYOUTS, PairDataset, ShapePair, load_pairs
 from .procedural import BLOB_STYLES, PART_KINDS, SHEET_BENDS, blob, mechanical_part, thin_sheet, torus
 from .rest_surfaces import MAP_FAMILIES
@@ -32,6 +33,7 @@ __all__ = [
     "Creature",
     "CreaturePair",
     "FunctionalMaps",
+    "LocationTable",
     "PairDataset",
     "ShapePair",
     "ShapePool",
@@ -45,6 +47,7 @@ __all__ = [
     "load_pairs",
     "mechanical_part",
     "partial_scan",
+    "read_location_table",
     "shape_seed",
     "shipped",
     "symmetric_ground_truth",

@@ -12,6 +12,7 @@ from .repairs import STEPS as REPAIR_STEPS
 from .repairs import repair
 from .reports import MeshReport, ShapeReport, report
 from .sampling import SurfaceSample, sample_surface
+from .sphere import Sphere
 from .vertex_map import VertexMap, point_map_from_file, point_map_to_file, values_to_file
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "PointCloud",
     "RigidMotion",
     "ShapeReport",
+    "Sphere",
     "SurfaceSample",
     "VertexMap",
     "align_rigid",

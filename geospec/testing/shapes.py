@@ -9,36 +9,7 @@ from torch import Tensor
 
 from ..shapes.cloud import PointCloud
 from ..shapes.mesh import Mesh
-
-
-def icosphere(level: int = 2, *, radius: float = 1.0, dtype: torch.dtype = torch.float64) -> Mesh:
-    """The unit sphere by ``level`` subdivisions of the icosahedron: ``10 * 4**level + 2`` vertices on it.
-
-    Eigenvalues tend to ``l (l + 1) / radius^2`` with multiplicity ``2 l + 1``, the area to ``4 pi radius^2``.
-    """
-    t = (1 + math.sqrt(5)) / 2
-    corners = [(0, 1, t), (0, -1, t), (0, 1, -t), (0, -1, -t)]
-    vertices = torch.tensor([c[i:] + c[:i] for i in range(3) for c in corners], dtype=torch.float64)
-    distance = torch.cdist(vertices, vertices)
-    near = distance < 2.01  # the icosahedron's edges have length 2
-    faces = torch.tensor([(i, j, k) for i in range(12) for j in range(i) for k in range(j) if near[i, j] and near[j, k] and near[i, k]])
-    flipped = torch.linalg.det(vertices[faces]) < 0
-    faces[flipped] = faces[flipped].flip(1)
-    vertices = torch.nn.functional.normalize(vertices, dim=1)
-    for _ in range(level):
-        vertices, faces = _split(vertices, faces)
-        vertices = torch.nn.functional.normalize(vertices, dim=1)
-    return Mesh((radius * vertices).to(dtype), faces)
-
-
-def _split(vertices: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
-    """Each triangle into four, by the midpoints of its edges."""
-    sides = torch.stack([faces[:, [1, 2]], faces[:, [2, 0]], faces[:, [0, 1]]], dim=1).sort(dim=2).values
-    edges, middle = torch.unique(sides.reshape(-1, 2), dim=0, return_inverse=True)
-    a, b, c = faces.unbind(1)
-    x, y, z = (middle.reshape(-1, 3) + len(vertices)).unbind(1)
-    parts = [(a, z, y), (b, x, z), (c, y, x), (x, y, z)]
-    return torch.cat([vertices, vertices[edges].mean(dim=1)]), torch.cat([torch.stack(part, dim=1) for part in parts])
+from ..shapes.sphere import Sphere, icosphere
 
 
 def grid(n: int = 10, m: int | None = None, *, width: float = 1.0, height: float = 1.0, dtype: torch.dtype = torch.float64) -> Mesh:
@@ -80,11 +51,7 @@ def bumpy_sphere(level: int = 3, *, dtype: torch.dtype = torch.float64) -> Mesh:
 
 def sphere_cloud(n: int = 1000, *, dtype: torch.dtype = torch.float64) -> PointCloud:
     """``n`` points spread evenly on the unit sphere along a golden spiral, with their normals."""
-    i = torch.arange(n, dtype=torch.float64)
-    z = 1 - (2 * i + 1) / n
-    angle = i * (math.pi * (3 - math.sqrt(5)))
-    ring = (1 - z**2).sqrt()
-    points = torch.stack([ring * angle.cos(), ring * angle.sin(), z], dim=1).to(dtype)
+    points = Sphere.fibonacci(n, dtype=dtype).points
     return PointCloud(points, normals=points)
 
 

@@ -71,6 +71,7 @@ def train(
     validate: Callable[[nn.Module], Mapping[str, float]] | None = None,
     progress: Progress | None = None,
     report: Report | None = None,
+    enough: Callable[[dict[str, Any]], bool] | None = None,
 ) -> TrainingResult:
     """Train a module, in place, by AdamW on the mean of the loss over the shares of each batch.
 
@@ -90,6 +91,8 @@ def train(
     validate : ``validate(module)``, numbers by name, called in the first process with the averaged weights, in evaluation mode,
         without gradients, and with generators seeded by the step.
     progress : called as ``progress("training", done, steps)``. report : called with each entry of the record. Both in the first process.
+    enough : asked after each step with its entry whether the run is done; of several processes each asks its own, which have to agree,
+        and only the first's entries hold what ``validate`` told.
 
     Returns
     -------
@@ -111,22 +114,23 @@ def train(
     record = Record(run.folder / "metrics.jsonl", run.step) if first and run.folder is not None else None
     try:
         with torch.random.fork_rng(devices=run.cuda_devices()), stop_requests() as asked:
-            stopped = False
-            while run.step < options.steps and not stopped:
+            stopped = done = False
+            while run.step < options.steps and not (stopped or done):
                 entry, stopped = run.advance(asked)
                 if record is not None:
                     record.add(entry)
                 if first and report is not None:
                     report(entry)
+                done = enough is not None and enough(entry)
                 if first and progress is not None:
                     progress("training", run.step, options.steps)
-                if stopped or run.due(options.checkpoint_every):
+                if stopped or done or run.due(options.checkpoint_every):
                     run.save()
     finally:
         run.release()
         if record is not None:
             record.close()
-    return TrainingResult(run.step, run.step >= options.steps, run.skipped, run.entry, run.average, run.checkpoint, run.seconds)
+    return TrainingResult(run.step, done or run.step >= options.steps, run.skipped, run.entry, run.average, run.checkpoint, run.seconds)
 
 
 class _Run:

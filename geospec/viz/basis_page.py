@@ -15,6 +15,7 @@ from ..bases.base import Basis
 from ..bases.learned import LearnedEigenbasis
 from ..shapes.cloud import PointCloud
 from ..shapes.mesh import Mesh
+from .axes import Axes, ticks
 from .beside import Beside
 from .camera import View
 from .page import Page, numbers_table, size_text
@@ -184,38 +185,6 @@ def _spectrum_section(basis: Basis, count: int, beside: Beside | None) -> str:
     return f"<section><h2>Spectrum</h2>{drawn}</section>"
 
 
-class _Axes:
-    """A frame for small figures: pixels of a value, grid lines, labels."""
-
-    def __init__(self, right: float, high: float, low: float = 0.0, height: int = 280, logarithmic: bool = False) -> None:
-        self.width, self.height, self.left, self.bottom, self.top = 460, height, 58, 34, 34
-        self.right, self.high, self.low, self.logarithmic = right or 1.0, high, low, logarithmic
-
-    def x(self, value: float) -> float:
-        return self.left + (self.width - self.left - 12) * value / self.right
-
-    def y(self, value: float) -> float:
-        low, high, value = (self.low, self.high, max(value, self.low))
-        if self.logarithmic:
-            low, high, value = (math.log(v) for v in (low, high, value))
-        return self.height - self.bottom - (self.height - self.bottom - self.top) * (value - low) / (high - low)
-
-    def grid(self, across: list[float]) -> str:
-        lines = []
-        for value in across:
-            lines.append(f'<line class="grid" x1="{self.left}" x2="{self.width - 12}" y1="{self.y(value):.1f}" y2="{self.y(value):.1f}"/>')
-            lines.append(f'<text x="{self.left - 7}" y="{self.y(value) + 4:.1f}" text-anchor="end">{value:.4g}</text>')
-        for i in ticks(self.right):
-            if i == int(i):
-                lines.append(f'<text x="{self.x(i):.1f}" y="{self.height - 14}" text-anchor="middle">{int(i)}</text>')
-        return "".join(lines)
-
-    def svg(self, inside: str, label: str, legend: str, attributes: str = "") -> str:
-        words = f'<text x="{self.left}" y="16">{legend}</text>'
-        box = f"0 0 {self.width} {self.height}"
-        return f'<svg class="figure" {attributes} viewBox="{box}" role="img" aria-label="{label}">{inside}{words}</svg>'
-
-
 def spectrum_svg(
     eigenvalues: NDArray,
     area: float | None,
@@ -234,7 +203,7 @@ def spectrum_svg(
     others = None if others is None else others[:k]
     tops = [float(eigenvalues.max()), *([] if others is None else [float(others.max())])]
     end = None if area is None else 4 * np.pi * (k - 1) / area
-    axes = _Axes(max(k - 1, 1), max(*tops, end or 0.0, 1e-300) * 1.04)
+    axes = Axes(max(k - 1, 1), max(*tops, end or 0.0, 1e-300) * 1.04)
     lines = axes.grid(ticks(axes.high))
     weyl = "" if end is None else f'<path class="weyl" d="M{axes.x(0):.1f} {axes.y(0):.1f}L{axes.x(k - 1):.1f} {axes.y(end):.1f}"/>'
     radius = 3.2 if k < 150 else 2.2
@@ -267,7 +236,7 @@ def _cosine_section(beside: Beside | None, count: int) -> str:
     if beside is None:
         return ""
     cosines = beside.cosines
-    axes = _Axes(len(cosines), 1.0, height=180)
+    axes = Axes(len(cosines), 1.0, height=180)
     bars = []
     for i, (cosine, partner) in enumerate(zip(cosines, beside.partner, strict=True)):
         left, right, y = axes.x(i + 0.1), axes.x(i + 0.9), axes.y(float(cosine))
@@ -292,7 +261,7 @@ def _learning_section(basis: Basis) -> str:
     steps = [check["step"] for check in history]
     excess = [max(check["optimality_ratio"] - 1, 1e-6) for check in history]
     low, high = 10 ** math.floor(math.log10(min(excess))), 10 ** math.ceil(math.log10(max(excess) * 1.0001))
-    axes = _Axes(steps[-1], high, low, height=180, logarithmic=True)
+    axes = Axes(steps[-1], high, low, height=180, logarithmic=True)
     levels = [10.0**e for e in range(round(math.log10(low)), round(math.log10(high)) + 1)]
     points = [f"{axes.x(step):.1f} {axes.y(value):.1f}" for step, value in zip(steps, excess, strict=True)]
     dots = "".join(
@@ -307,10 +276,3 @@ def _learning_section(basis: Basis) -> str:
         f"ratio less 1 over training steps; the ratio in the end: {history[-1]['optimality_ratio']:.4f}",
     )
     return f"<section><h2>Learning</h2>{drawn}</section>"
-
-
-def ticks(high: float) -> list[float]:
-    """Round numbers from 0 to ``high``, four to eight of them."""
-    step = 10.0 ** np.floor(np.log10(high / 4))
-    step *= next(m for m in (5, 2, 1) if high / (step * m) >= 4)
-    return [float(f"{i * step:.12g}") for i in range(int(high / step) + 1)]

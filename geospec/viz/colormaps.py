@@ -77,6 +77,18 @@ def table(name: str) -> NDArray[np.float64]:
     return oklab_to_srgb(blended)
 
 
+@cache
+def categories(n: int) -> NDArray[np.float64]:
+    """sRGB colours ``(n, 3)`` in [0, 1] of ``n`` classes.
+
+    The hue advances by 157 degrees from blue while lightness and chroma go through four steps: of all such advances the one that keeps
+    the first 4, 8 and 16 furthest apart in Oklab (0.23, 0.14, 0.09).
+    """
+    i = np.arange(n)
+    hue, (lightness, chroma) = np.radians(250 + 157 * i), np.array([[0.58, 0.78, 0.86, 0.44], [0.12, 0.13, 0.10, 0.11]])[:, i % 4]
+    return oklab_to_srgb(np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], axis=1))
+
+
 def colorize(values: ArrayLike, colormap: str, limits: tuple[float, float]) -> NDArray[np.float64]:
     """sRGB ``(..., 3)`` in [0, 1] of numbers ``(...)``; ``limits`` go to the ends of the map, NaN to grey."""
     v = np.asarray(values, dtype=np.float64)

@@ -98,6 +98,32 @@ function hitPoint({ positions: p, radii }, [ox, oy, oz], [dx, dy, dz]) {
   return vertex;
 }
 
+// Where a ray first meets the ball of this radius about the origin, as a unit vector, or null.
+function hitBall(radius, o, d) {
+  const dot = (u, v) => u[0] * v[0] + u[1] * v[1] + u[2] * v[2], b = dot(o, d) / dot(d, d), c = (dot(o, o) - radius * radius) / dot(d, d);
+  if (b * b < c) return null;
+  const along = -b - Math.sqrt(b * b - c);
+  return along > 0 ? o.map((x, a) => (x + along * d[a]) / radius) : null;
+}
+
+// A grid (rows, columns) over latitude and longitude with a row for each pole: the mean of the row beside it.
+function withPoles({ values, rows, columns }) {
+  const out = new Float32Array((rows + 2) * columns), mean = (row) => values.subarray(row * columns, (row + 1) * columns).reduce((sum, x) => sum + x, 0) / columns;
+  out.fill(mean(0), 0, columns);
+  out.set(values, columns);
+  return out.fill(mean(rows - 1), (rows + 1) * columns);
+}
+
+// The value of such a grid, with its poles, at a longitude and latitude in degrees: bilinear, or the nearest sample's. As fieldAt in viewer.js.
+function sampleField(padded, { rows, columns, nearest }, lon, lat) {
+  const column = ((lon / 360) * columns + 2 * columns) % columns, height = (0.5 - lat / 180) * rows, left = Math.floor(column);
+  if (nearest) return padded[(1 + Math.floor(Math.min(rows - 1, Math.max(0, height)))) * columns + (Math.floor(column + 0.5) % columns)];
+  const row = height < 0.5 ? 2 * height : height > rows - 0.5 ? 2 * height - rows + 1 : height + 0.5; // half a step to the pole
+  const top = Math.min(Math.floor(row), rows), right = (left + 1) % columns, across = column - left, down = row - top;
+  const along = (r) => padded[r * columns + left] * (1 - across) + padded[r * columns + right] * across;
+  return along(top) * (1 - down) + along(top + 1) * down;
+}
+
 // Products and turns of rotations, nine numbers row by row.
 function multiply(a, b) {
   return [0, 1, 2].flatMap((i) => [0, 1, 2].map((j) => a[3 * i] * b[j] + a[3 * i + 1] * b[3 + j] + a[3 * i + 2] * b[6 + j]));

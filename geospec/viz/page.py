@@ -28,7 +28,7 @@ from .colormaps import COLORMAPS, MARKERS, choose, hex_to_rgb, table
 from .render import cloud_surface, given_normals, positions
 
 #: In the order in which they need each other.
-SCRIPTS = ("geometry.js", "viewer.js", "report.js")
+SCRIPTS = ("geometry.js", "viewer.js", "globe.js", "report.js")
 
 
 class Page:
@@ -61,8 +61,8 @@ class Page:
         """Keep sRGB colours in [0, 1] as bytes; returns the name."""
         return self.array(name, np.rint(np.clip(np.nan_to_num(rgb, nan=0.6), 0, 1) * 255), "uint8")
 
-    def add_shape(self, name: str, shape: Mesh | PointCloud, caption: str, view: View | None = None) -> View:
-        """Show a shape under a caption; returns the view it starts from.
+    def add_shape(self, name: str, shape: Mesh | PointCloud, caption: str, view: View | None = None, size: str | None = None) -> View:
+        """Show a shape under a caption and its ``size``, by default its counts; returns the view it starts from.
 
         The page holds positions about the middle of the shape's box, in halves of its diagonal: float32
         serves there whatever the shape's place and unit.
@@ -79,7 +79,7 @@ class Page:
             entry["normals"] = self.array(f"{name}.normals", estimated if known is None else known)
             entry["radii"] = self.array(f"{name}.radii", radii)
         self.views[name] = {**entry, "rotation": view.rotation.ravel().tolist(), "up": np.asarray(view.up).tolist()}
-        self._captions[name] = (caption, size_text(shape))
+        self._captions[name] = (caption, size_text(shape) if size is None else size)
         return view
 
     def scalar(
@@ -100,7 +100,8 @@ class Page:
         """Write the page aside and rename it. Returns the path."""
         for name in COLORMAPS:
             self.array(f"table.{name}", np.rint(table(name) * 255), "uint8")
-        data = {"arrays": self.arrays, "views": self.views, "looks": self.looks, "matrix": None, "modes": None, "picks": None, **self.extra}
+        sections = dict.fromkeys(("matrix", "modes", "picks", "globe"))
+        data = {"arrays": self.arrays, "views": self.views, "looks": self.looks, **sections, **self.extra}
         parts = {
             "title": html.escape(title),
             "style": _asset("style.css"),
@@ -114,8 +115,8 @@ class Page:
             aside.write_text(text, encoding="utf-8", errors="replace")  # a file's name may be no text
         return path
 
-    def stage(self) -> str:
-        """HTML of the views and of the controls above them."""
+    def stage(self, controls: str = "", more: str = "") -> str:
+        """HTML of the views and of the controls above them; ``controls`` and ``more`` are put among either."""
         offered = [("modes", "Modes")] if "modes" in self.extra else []
         offered += [(str(i), look["label"]) for i, look in enumerate(self.looks)]
         choices = "".join(
@@ -126,10 +127,10 @@ class Page:
         figures = "".join(self._figure(name) for name in self.views)
         return f"""<div class="toolbar">
 <fieldset><legend>Colours show</legend><span class="choices">{choices}</span></fieldset>
-{linked}<button type="button" id="reset">Reset view</button>
+{controls}{linked}<button type="button" id="reset">Reset view</button>
 </div>
 <p class="note" id="look-note" aria-live="polite"></p>
-<div class="stage">{figures}</div>
+<div class="stage">{figures}{more}</div>
 <p class="hint">Drag to turn, wheel or pinch to zoom, right-drag, shift-drag or two fingers to move, double-click to reset.
 With the keyboard: arrows turn, shift and arrows move, + and − zoom, 0 resets.</p>"""
 

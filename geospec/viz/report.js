@@ -1,6 +1,6 @@
 // Wires a report page: decodes its data, makes the viewers, answers the controls.
 //
-// The data is one JSON object: { arrays, tables, views, looks, maps, matrix, modes, picks }. An array is
+// The data is one JSON object: { arrays, views, looks, matrix, modes, picks, globe }. An array is
 // { dtype, shape, base64 }, or { gather, by } for the rows `by` of another array.
 "use strict";
 
@@ -85,12 +85,28 @@ function showLook(index) {
 function showLegend(name, part) {
   const legend = find(`[data-view="${name}"] .legend`);
   if (!legend) return;
-  legend.replaceChildren();
-  if (part.kind !== "scalar") { legend.textContent = part.caption || ""; return; }
+  legend.replaceChildren(...legendOf(part));
+}
+
+const legendOf = (part) => (part.classes ? swatches(part) : part.limits ? bar(part) : [part.caption || ""]);
+
+// A strip of colours between its limits.
+function bar(part) {
   const strip = document.createElement("span"), stops = [...Array(17).keys()].map((i) => `rgb(${tableColor(part.table, i / 16)})`);
   strip.className = "strip";
   strip.style.background = `linear-gradient(to right, ${stops})`;
-  legend.append(number(part.limits[0]), strip, number(part.limits[1]), ...(part.caption ? [` ${part.caption}`] : []));
+  return [number(part.limits[0]), strip, number(part.limits[1]), ...(part.caption ? [` ${part.caption}`] : [])];
+}
+
+// The names of classes beside their colours.
+function swatches({ classes, table }) {
+  return classes.map((name, i) => {
+    const entry = document.createElement("span"), box = document.createElement("i");
+    entry.className = "swatch";
+    box.style.background = `rgb(${tableColor(table, i / 255)})`;
+    entry.append(box, name);
+    return entry;
+  });
 }
 
 for (const choice of findAll("input[name=look]")) if (choice.value !== "modes") choice.addEventListener("change", () => showLook(Number(choice.value)));
@@ -208,3 +224,5 @@ function showModes(modes) {
   choose(Math.min(1, count - 1));
 }
 if (data.modes) showModes(data.modes);
+
+if (data.globe) showGlobe(data.globe);

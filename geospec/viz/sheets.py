@@ -28,27 +28,29 @@ _INK, _SOFT, _PAPER = (28, 31, 38), (110, 115, 125), (255, 255, 255)
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture of a sheet; ``bar`` is a colour map's name with the labels of its two ends."""
+    """One picture of a sheet; ``bar`` is a colour map's name with the labels of its two ends, ``swatches`` name single colours."""
 
     image: NDArray[np.uint8]
     title: str
     note: str = ""
     bar: tuple[str, str, str] | None = None
+    swatches: tuple[tuple[str, NDArray[np.float64]], ...] = ()
 
 
-def compose(panels: list[Panel], columns: int, heading: str = "", note: str = "") -> Image:
+def compose(panels: list[Panel], columns: int, heading: str = "", note: str = "", unit: int | None = None) -> Image:
     """Lay panels of one size out in rows, captions underneath, as a Pillow image.
 
-    Rows of pixels that are blank in every panel are cut off above and below.
+    Rows of pixels that are blank in every panel are cut off above and below. ``unit`` is the height of the letters, by default a part of
+    a panel's width.
     """
     from PIL import Image, ImageDraw, ImageFont
 
     used = np.flatnonzero(np.any([(p.image < 255).any(axis=(1, 2)) for p in panels], axis=0))
     first, last = (used[0], used[-1] + 1) if len(used) else (0, len(panels[0].image))
     height, width = last - first, panels[0].image.shape[1]
-    unit = max(10, width // 28)
+    unit = unit or max(10, width // 28)
     large, small = ImageFont.load_default(1.15 * unit), ImageFont.load_default(0.85 * unit)
-    caption = int(1.7 * unit) + (int(1.3 * unit) if any(p.note or p.bar for p in panels) else 0)
+    caption = int(1.7 * unit) + (int(1.3 * unit) if any(p.note or p.bar or p.swatches for p in panels) else 0)
     top = int(4.6 * unit) if heading else unit // 2
     rows = -(-len(panels) // columns)
     sheet = Image.new("RGB", (columns * width, top + rows * (height + caption + unit)), _PAPER)
@@ -68,9 +70,25 @@ def compose(panels: list[Panel], columns: int, heading: str = "", note: str = ""
             sheet.paste(strip, (x + width * 3 // 10, line + unit // 4))
             draw.text((x + width * 0.28, line), low, fill=_SOFT, font=small, anchor="ra")
             draw.text((x + width * 0.72, line), high, fill=_SOFT, font=small, anchor="la")
+        elif panel.swatches:
+            _swatches(draw, panel.swatches, (x, line, width), unit, small)
         else:
             draw.text((x + width / 2, line), panel.note, fill=_SOFT, font=small, anchor="ma")
     return sheet
+
+
+def _swatches(draw: Any, swatches: tuple, place: tuple[float, float, float], unit: int, font: Any) -> None:
+    """Squares with names in one centred line, as many of the first ones as fit."""
+    x, y, width = place
+    steps = [1.6 * unit + draw.textlength(name, font=font) for name, _ in swatches]
+    fit = int(np.searchsorted(np.cumsum(steps), width - 3 * unit, side="right"))
+    at = x + (width - sum(steps[:fit])) / 2
+    for (name, color), step in zip(swatches[:fit], steps, strict=False):
+        draw.rectangle([at, y + 0.15 * unit, at + 0.7 * unit, y + 0.85 * unit], fill=tuple(round(255 * c) for c in color))
+        draw.text((at + 0.95 * unit, y), name, fill=_SOFT, font=font)
+        at += step
+    if fit < len(swatches):
+        draw.text((at, y), f"+ {len(swatches) - fit}", fill=_SOFT, font=font)
 
 
 def mode_sheet(

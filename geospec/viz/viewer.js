@@ -19,6 +19,29 @@ const LIGHT = `
     return pow(clamp(pow(albedo, vec3(2.2)) * light + 0.06 * shine, 0.0, 1.0), vec3(1.0 / 2.2));
   }`;
 
+// A field over longitude and latitude: texture rows are the north pole, the grid's rows, the south pole (see withPoles),
+// columns go eastward from longitude 0 and round. The shape is a ball about the origin.
+const SPHERE = `
+  const vec2 OFFSETS[4] = vec2[4](vec2(-0.125, -0.375), vec2(0.375, -0.125), vec2(0.125, 0.375), vec2(-0.375, 0.125));
+  float fieldAt(vec3 p) {
+    ivec2 size = textureSize(field, 0);
+    float rows = float(size.y - 2), columns = float(size.x);
+    float column = mod(atan(p.y, p.x) / 6.283185307 * columns, columns), row = (0.5 - atan(p.z, length(p.xy)) / 3.141592654) * rows;
+    if (nearest) return texelFetch(field, ivec2(int(column + 0.5) % size.x, 1 + int(clamp(row, 0.0, rows - 1.0))), 0).r;
+    row = row < 0.5 ? 2.0 * row : row > rows - 0.5 ? 2.0 * row - rows + 1.0 : row + 0.5; // half a step to the pole
+    int top = min(int(row), size.y - 2), left = int(column) % size.x, right = (left + 1) % size.x;
+    float a = texelFetch(field, ivec2(left, top), 0).r, b = texelFetch(field, ivec2(right, top), 0).r;
+    float c = texelFetch(field, ivec2(left, top + 1), 0).r, d = texelFetch(field, ivec2(right, top + 1), 0).r;
+    if (max(max(abs(a), abs(b)), max(abs(c), abs(d))) > 1e29) return 1e30;
+    return mix(mix(a, b, fract(column)), mix(c, d, fract(column)), row - float(top));
+  }
+  float line(vec3 p) {                           // meridians and parallels every 30 degrees, a pixel wide
+    float lon = sin(6.0 * atan(p.y, p.x)), lat = sin(6.0 * asin(clamp(p.z, -1.0, 1.0)));
+    float meridian = abs(lon) / max(fwidth(lon), 1e-6), parallel = abs(lat) / max(fwidth(lat), 1e-6);
+    float inside = 1.0 - smoothstep(0.983, 0.987, abs(p.z)); // up to ten degrees from the poles
+    return max(1.0 - smoothstep(0.2, 1.1, meridian), 1.0 - smoothstep(0.2, 1.1, parallel)) * inside;
+  }`;
+
 const SURFACE_VERTEX = `#version 300 es
   in vec3 position, normal, color;
   in float value, radius;
@@ -26,11 +49,12 @@ const SURFACE_VERTEX = `#version 300 es
   uniform mat4 toClip;
   uniform mat3 rotation;
   uniform float pixelsPerUnit, bulge;
-  out vec3 n, rgb;
+  out vec3 n, rgb, at;
   out float deeper;
   out float scalar;
   out vec2 uv;
   void main() {
+    at = position;
     gl_Position = toClip * vec4(position, 1.0);
     gl_PointSize = max(2.0 * radius * pixelsPerUnit / gl_Position.w, 1.5);
     deeper = bulge * radius / (gl_Position.w * gl_Position.w); // in depth, at a splat's rim
@@ -40,17 +64,23 @@ const SURFACE_VERTEX = `#version 300 es
 const surfaceFragment = (splats) => `#version 300 es
   ${splats ? "#define SPLAT" : ""}
   precision highp float;
-  in vec3 n, rgb;
+  in vec3 n, rgb, at;
   in float deeper;
   in float scalar;
   in vec2 uv;
-  uniform int kind;                              // 0 plain, 1 colours, 2 numbers, 3 colours with a checker
-  uniform bool zeroLine;
+  uniform int kind;                              // 0 plain, 1 colours, 2 numbers, 3 colours with a checker, 4 a field on the sphere
+  uniform bool zeroLine, nearest, graticule;
   uniform vec3 plain;
   uniform vec2 limits;
   uniform sampler2D table;
+  uniform highp sampler2D field;
   out vec4 result;
   ${LIGHT}
+  ${SPHERE}
+  vec3 colored(float value) {
+    float t = clamp((value - limits.x) / (limits.y - limits.x), 0.0, 1.0);
+    return abs(value) < 1e29 ? texture(table, vec2((t * 255.0 + 0.5) / 256.0, 0.5)).rgb : vec3(0.62, 0.62, 0.64);
+  }
   void main() {
     #ifdef SPLAT // a disc that bulges: where discs overlap, each pixel goes to the nearest centre
       float away = 2.0 * length(gl_PointCoord - 0.5);
@@ -65,19 +95,26 @@ const surfaceFragment = (splats) => `#version 300 es
       albedo *= mix(0.55, 1.0, 0.5 + 0.5 * side.x * side.y);
     }
     if (kind == 2) {
-      bool known = abs(scalar) < 1e29;
-      float t = clamp((scalar - limits.x) / (limits.y - limits.x), 0.0, 1.0);
-      albedo = known ? texture(table, vec2((t * 255.0 + 0.5) / 256.0, 0.5)).rgb : vec3(0.62, 0.62, 0.64);
-      if (zeroLine && known) albedo *= mix(0.45, 1.0, clamp(abs(scalar) / max(fwidth(scalar), 1e-30) - 0.4, 0.0, 1.0));
+      albedo = colored(scalar);
+      if (zeroLine && abs(scalar) < 1e29) albedo *= mix(0.45, 1.0, clamp(abs(scalar) / max(fwidth(scalar), 1e-30) - 0.4, 0.0, 1.0));
     }
-    result = vec4(lit(albedo, normalize(n)), 1.0);
+    vec3 shaded = lit(albedo, normalize(n));
+    if (kind == 4) {                             // lit weakly: colours are to be read against the bar
+      albedo = vec3(0.0);                        // four places of the pixel, for the edges of classes
+      for (int i = 0; i < 4; i++) albedo += 0.25 * colored(fieldAt(at + dFdx(at) * OFFSETS[i].x + dFdy(at) * OFFSETS[i].y));
+      if (graticule) albedo = mix(albedo, dot(albedo, vec3(0.3, 0.6, 0.1)) > 0.22 ? vec3(0.08) : vec3(1.0), 0.3 * line(normalize(at)));
+      shaded = mix(albedo, lit(albedo, normalize(n)), 0.4);
+    }
+    result = vec4(shaded, 1.0);
   }`;
 
 const MARKER_VERTEX = `#version 300 es
-  in vec3 position;
+  in vec3 position, color;
   uniform mat4 toClip;
   uniform float size;
+  out vec3 rgb;
   void main() {
+    rgb = color;
     gl_Position = toClip * vec4(position, 1.0);
     gl_Position.z -= 0.004 * gl_Position.w;      // a little towards the viewer: not half sunk in the surface
     gl_PointSize = size;
@@ -85,15 +122,17 @@ const MARKER_VERTEX = `#version 300 es
 
 const MARKER_FRAGMENT = `#version 300 es
   precision highp float;
-  uniform vec3 color;
+  in vec3 rgb;
   uniform float opacity;
+  uniform bool disc;
   out vec4 result;
   ${LIGHT}
   void main() {
     vec2 at = (gl_PointCoord - 0.5) * vec2(2.0, -2.0);
     float d = length(at);
     if (d > 1.0) discard;
-    vec3 ball = d > 0.8 ? vec3(1.0) : lit(color, vec3(at, sqrt(1.0 - d * d)));
+    if (disc) { result = mix(vec4(rgb, 1.0), vec4(0.11, 0.12, 0.15, 1.0) * 0.75, smoothstep(0.6, 0.72, d)) * smoothstep(1.0, 0.86, d); return; }
+    vec3 ball = d > 0.8 ? vec3(1.0) : lit(rgb, vec3(at, sqrt(1.0 - d * d)));
     result = vec4(ball, 1.0) * opacity * smoothstep(1.0, 0.9, d);
   }`;
 
@@ -112,6 +151,7 @@ class Viewer {
     this.canvas = canvas;
     this.shape = shape;
     this.markers = [];
+    this.dots = null;
     this.labels = canvas.parentElement.querySelector(".labels");
     this.look = { kind: "plain" };
     this.geometry = shape.faces
@@ -125,7 +165,7 @@ class Viewer {
     this.listen();
     new ResizeObserver(() => this.redraw()).observe(canvas);
     canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
-    canvas.addEventListener("webglcontextrestored", () => { this.upload(); this.setLook(this.look); });
+    canvas.addEventListener("webglcontextrestored", () => { this.upload(); this.setLook(this.look); this.setDots(this.dots); });
   }
 
   attach(camera) {
@@ -179,7 +219,7 @@ class Viewer {
   upload() {
     const gl = this.gl;
     this.surface = program(gl, SURFACE_VERTEX, surfaceFragment(!this.geometry.corners), ["position", "normal", "color", "value", "radius", "place"]);
-    this.ball = program(gl, MARKER_VERTEX, MARKER_FRAGMENT, ["position"]);
+    this.ball = program(gl, MARKER_VERTEX, MARKER_FRAGMENT, ["position", "color"]);
     this.buffers = {};
     this.store("position", this.gather(this.shape.positions, 3));
     this.store("normal", this.geometry.normals);
@@ -191,6 +231,8 @@ class Viewer {
     }
     this.table = gl.createTexture();
     this.storeTable(new Uint8Array(768));
+    this.field = gl.createTexture();
+    this.storeField(new Float32Array(3), 3, 1);
   }
 
   store(name, array) {
@@ -209,6 +251,15 @@ class Viewer {
     for (const side of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, side, gl.CLAMP_TO_EDGE);
   }
 
+  // Rows with those of the poles, see withPoles. Read texel by texel: not every graphics card filters floats.
+  storeField(values, rows, columns) {
+    const gl = this.gl;
+    gl.bindTexture(gl.TEXTURE_2D, this.field);
+    gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.R32F, columns, rows, 0, gl.RED, gl.FLOAT, values.map((x) => (Number.isNaN(x) ? MISSING : x)));
+    for (const side of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, side, gl.NEAREST);
+  }
+
   // Rows of a per-vertex array for the drawn vertices.
   gather(array, width) {
     const { origin } = this.geometry;
@@ -220,6 +271,7 @@ class Viewer {
 
   // { kind: "plain" } | { kind: "color" | "checker", colors: Uint8Array(3n), places: Float32Array(2n) }
   // | { kind: "scalar", values: Float32Array(n), limits: [low, high], table: Uint8Array(768), zeroLine }
+  // | { kind: "field", values: Float32Array(rows * columns), rows, columns, nearest, limits, table, graticule }, on a ball
   setLook(look) {
     this.look = look;
     if (!this.gl) return;
@@ -229,6 +281,18 @@ class Viewer {
       this.store("value", this.gather(look.values, 1).map((x) => (Number.isNaN(x) ? MISSING : x)));
       this.storeTable(look.table);
     }
+    if (look.kind === "field") {
+      this.storeField(withPoles(look), look.rows + 2, look.columns);
+      this.storeTable(look.table);
+    }
+    this.redraw();
+  }
+
+  // Many small dots at places of their own: { positions: Float32Array(3n), colors: Uint8Array(3n) }, or null.
+  setDots(dots) {
+    this.dots = dots;
+    if (!this.gl) return;
+    if (dots) { this.store("dot", dots.positions); this.store("dotColor", dots.colors); }
     this.redraw();
   }
 
@@ -273,7 +337,10 @@ class Viewer {
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
     gl.enable(gl.DEPTH_TEST);
     this.drawSurface(pose, height);
+    this.beginBalls(pose);
+    if (this.dots) this.drawDots(ratio);
     this.drawMarkers(pose, ratio);
+    gl.disable(gl.BLEND);
   }
 
   drawSurface(pose, height) {
@@ -291,14 +358,18 @@ class Viewer {
     gl.uniformMatrix4fv(uniform.toClip, false, pose.matrix);
     gl.uniformMatrix3fv(uniform.rotation, false, new Float32Array([r[0], r[3], r[6], r[1], r[4], r[7], r[2], r[5], r[8]]));
     gl.uniform1f(uniform.pixelsPerUnit, 0.5 * pose.zoomed[1] * DISTANCE * pose.scale * height);
-    gl.uniform1i(uniform.kind, { plain: 0, color: 1, scalar: 2, checker: 3 }[look.kind]);
+    gl.uniform1i(uniform.kind, { plain: 0, color: 1, scalar: 2, checker: 3, field: 4 }[look.kind]);
     gl.uniform1f(uniform.bulge, 0.25 * pose.scale * pose.depthSlope); // half a radius, and depth is half of clip z / w
-    gl.uniform1i(uniform.zeroLine, look.zeroLine ? 1 : 0);
+    for (const name of ["zeroLine", "nearest", "graticule"]) gl.uniform1i(uniform[name], look[name] ? 1 : 0);
     gl.uniform3f(uniform.plain, 0.82, 0.83, 0.85);
     gl.uniform2fv(uniform.limits, look.limits || [0, 1]);
     gl.activeTexture(gl.TEXTURE0);
     gl.bindTexture(gl.TEXTURE_2D, this.table);
     gl.uniform1i(uniform.table, 0);
+    gl.activeTexture(gl.TEXTURE1);
+    gl.bindTexture(gl.TEXTURE_2D, this.field);
+    gl.uniform1i(uniform.field, 1);
+    gl.activeTexture(gl.TEXTURE0);
     if (this.geometry.corners) {
       gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.indices);
       gl.drawElements(gl.TRIANGLES, this.geometry.corners.length, gl.UNSIGNED_INT, 0);
@@ -307,26 +378,43 @@ class Viewer {
     }
   }
 
-  // Each marker twice: faintly wherever it is, then fully where nothing hides it.
-  drawMarkers(pose, ratio) {
-    const gl = this.gl, { at, uniform } = this.ball;
+  beginBalls(pose) {
+    const gl = this.gl;
     gl.useProgram(this.ball.program);
     for (const name of Object.values(this.surface.at)) if (name >= 0) gl.disableVertexAttribArray(name);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     gl.depthMask(false);
-    gl.uniformMatrix4fv(uniform.toClip, false, pose.matrix);
+    gl.uniformMatrix4fv(this.ball.uniform.toClip, false, pose.matrix);
+  }
+
+  drawDots(ratio) {
+    const gl = this.gl, { at, uniform } = this.ball, count = this.dots.positions.length / 3;
+    for (const [name, buffer, bytes] of [["position", "dot", false], ["color", "dotColor", true]]) {
+      gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[buffer]);
+      gl.enableVertexAttribArray(at[name]);
+      gl.vertexAttribPointer(at[name], 3, bytes ? gl.UNSIGNED_BYTE : gl.FLOAT, bytes, 0, 0);
+    }
+    gl.uniform1f(uniform.size, Math.min(14, Math.min(10, Math.max(5, 180 / Math.sqrt(count))) * Math.sqrt(this.camera.zoom)) * ratio);
+    gl.uniform1i(uniform.disc, 1);
+    gl.drawArrays(gl.POINTS, 0, count);
+    gl.uniform1i(uniform.disc, 0);
+    for (const name of Object.values(at)) gl.disableVertexAttribArray(name);
+  }
+
+  // Each marker twice: faintly wherever it is, then fully where nothing hides it.
+  drawMarkers(pose, ratio) {
+    const gl = this.gl, { at, uniform } = this.ball;
     gl.uniform1f(uniform.size, 17 * ratio);
     for (const hidden of [true, false]) {
       (hidden ? gl.disable : gl.enable).call(gl, gl.DEPTH_TEST);
       gl.uniform1f(uniform.opacity, hidden ? 0.3 : 1);
       for (const marker of this.markers) {
         gl.vertexAttrib3f(at.position, ...this.place(marker.vertex));
-        gl.uniform3fv(uniform.color, marker.color);
+        gl.vertexAttrib3f(at.color, ...marker.color);
         gl.drawArrays(gl.POINTS, 0, 1);
       }
     }
-    gl.disable(gl.BLEND);
     this.labels?.replaceChildren(...this.markers.map((marker) => this.badge(marker, pose)));
   }
 
@@ -344,15 +432,20 @@ class Viewer {
     return [(0.5 + (0.5 * x) / w) * pose.width, (0.5 - (0.5 * y) / w) * pose.height];
   }
 
-  // The vertex under a place of the canvas (CSS pixels), or -1: a ray against every triangle or point.
-  pick(x, y) {
+  // Where the eye is and where it looks through a place of the canvas (CSS pixels), in the shape's coordinates.
+  ray(x, y) {
     const pose = this.pose(), { r, scale, zoomed, slide } = pose;
     const back = (v) => [0, 1, 2].map((a) => (r[a] * v[0] + r[3 + a] * v[1] + r[6 + a] * v[2]) / scale);
     const onScreen = [(2 * x) / pose.width - 1, 1 - (2 * y) / pose.height];
     const ray = back([...onScreen.map((value, a) => (value / zoomed[a] - slide[a]) / DISTANCE), -1]);
-    const eye = back([0, 0, DISTANCE]).map((value, a) => value + this.centre[a]);
-    return (this.shape.faces ? hitFace : hitPoint)(this.shape, eye, ray);
+    return [back([0, 0, DISTANCE]).map((value, a) => value + this.centre[a]), ray];
   }
+
+  // The vertex under a place of the canvas, or -1: a ray against every triangle or point.
+  pick(x, y) { return (this.shape.faces ? hitFace : hitPoint)(this.shape, ...this.ray(x, y)); }
+
+  // The unit vector under a place of the canvas where the shape is a ball about the origin, or null.
+  direction(x, y) { return hitBall(Math.max(...this.half), ...this.ray(x, y)); }
 
   // Mouse, touch and keyboard. A click that does not drag is sent on as a "pick" event.
   listen() {

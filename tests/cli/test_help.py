@@ -26,6 +26,9 @@ def test_what_can_be_trained_has_help_with_an_example(run):
     assert "$ geospec train eigenbasis" in page.out
     assert all(option in page.out for option in ("--resume", "--processes", "--json", "--seed"))
     assert run("train").out == run("train", "--help").out
+    location = run("train", "location", "--help").out
+    assert "$ geospec train location stations.csv" in location
+    assert all(option in location for option in ("--encoding", "--held-out", "--report", "--json", "--seed"))
 
 
 def test_the_front_page_lists_the_verbs(run):
@@ -39,7 +42,7 @@ def test_version(run):
     assert run("--version").out == f"geospec {geospec.__version__}\n"
 
 
-@pytest.mark.parametrize("verb", ["match", "train eigenbasis"])
+@pytest.mark.parametrize("verb", ["match", "train eigenbasis", "train location"])
 def test_help_does_not_import_torch(verb):
     words = [*verb.split(), "--help"]
     code = f"import sys, geospec.cli\ntry: geospec.cli.main({words})\nfinally: print('torch' in sys.modules, file=sys.stderr)"

@@ -33,6 +33,12 @@ EXAMPLES = {
     ),
     "geodesics_and_descriptors.py": ([], {"geodesics.png", "wks.png", "shapes.html"}, r"along the surface changes by ([\d.]+)", (0, 10)),
     "eigenpairs_of_any_matrix.py": (["--cells", "30"], {"drum.png"}, r"first eigenvalue ([\d.]+)", (9.6397, 9.67)),
+    "location_encoder_on_the_globe.py": (
+        ["--places", "1200", "--epochs", "40"],
+        {"globe.png", "globe.html"},
+        r"siren on spherical harmonics: ([\d.]+)%",
+        (0, 6),
+    ),
     "prior_over_functional_maps.py": (["--vertices", "1000"], {"maps.png"}, r"the network leaves ([\d.]+)%", (5, 30)),
     "vectors_on_a_creature.py": (["--vertices", "1500"], {"transport.png", "log_map.png"}, r"length varies by ([\d.e-]+) %", (0, 1e-6)),
 }

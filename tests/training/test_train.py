@@ -67,6 +67,19 @@ def test_it_learns_and_tells():
     assert all(w.grad is None for w in module.parameters())
 
 
+def test_enough_ends_a_run_that_is_then_finished(tmp_path):
+    seen = []
+    asked = options(20, validate_every=4)
+    done = train(
+        toy(torch.float32), loss, batches, asked, folder=tmp_path, validate=validated, enough=lambda e: seen.append(e) or "validation" in e
+    )
+    assert (done.step, done.finished, done.checkpoint.name) == (4, True, "step-000000004")
+    assert [entry["step"] for entry in seen] == [1, 2, 3, 4]
+    straight = toy(torch.float32)
+    train(straight, loss, batches, asked, enough=lambda entry: entry["step"] == 4)
+    assert same(weights(straight), Checkpoints(tmp_path / "checkpoints").tensors(4, ("module",))["module"])
+
+
 def test_one_step_is_adamw_with_clipping():
     """Against torch's own clipping and optimiser, matrices alone with decay."""
     ours, theirs = toy(), toy()
