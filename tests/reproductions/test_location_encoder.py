@@ -6,11 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
-from geospec.datasets import GlobeTask, Places, checkerboard, spectral_field
+from geospec.datasets import GlobeTask, Places, checkerboard, land_ocean, spectral_field
 from geospec.datasets.globe import uniform_directions
 from geospec.reproductions import Setting, reproduce
 from geospec.reproductions.location_encoder import checkerboard as board_runs
-from geospec.reproductions.location_encoder import other_tasks, training
+from geospec.reproductions.location_encoder import figure, other_tasks, training
 from geospec.reproductions.location_encoder.recipes import (
     BEYOND,
     ENCODINGS,
@@ -97,8 +97,8 @@ def tiny(monkeypatch):
     monkeypatch.setattr(training, "EPOCHS", 2)
     monkeypatch.setattr(board_runs, "checkerboard", lambda supports=200: checkerboard(supports, n=300))
     monkeypatch.setattr(board_runs, "SUPPORTS", (50, 400, 200, 100))
-    small = {"n": 100, "spacing": 1000.0}
-    monkeypatch.setattr(other_tasks, "land_ocean", lambda: __import__("geospec").datasets.land_ocean(**small))
+    monkeypatch.setattr(figure, "GRID_OF_MAPS", (24, 48))
+    monkeypatch.setattr(other_tasks, "land_ocean", lambda: land_ocean(n=100, spacing=1000.0))
     monkeypatch.setattr(other_tasks, "spectral_field", lambda: spectral_field(6, resolution=5.0, train=0.1, validation=0.1))
     board_runs.board.cache_clear()
     yield
