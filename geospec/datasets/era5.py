@@ -61,11 +61,11 @@ def read_era5(
         raise ArgumentError(problem("variables", "fields that vary", f"{names[flat]!r}, {low[flat]:g} in all {len(fields)} cells"))
     targets = torch.from_numpy((fields - low) / reach).float()
     xyz = lonlat_to_xyz(torch.from_numpy(lon), torch.from_numpy(lat)).float()
-    chosen = draw_cells(len(targets), train, validation, torch.Generator().manual_seed(seed))
-    rest = torch.ones(len(targets), dtype=torch.bool)
-    rest[torch.cat(chosen)] = False
-    splits = [Places(xyz[cells], targets[cells]) for cells in (*chosen, rest)]
-    return GlobeTask(path.name, *splits, names, False)
+    first, second = draw_cells(len(targets), train, validation, torch.Generator().manual_seed(seed))
+    others = torch.ones(len(targets), dtype=torch.bool)
+    others[first] = others[second] = False
+    learned, stopped_by, scored = (Places(xyz[cells], targets[cells]) for cells in (first, second, others))
+    return GlobeTask(path.name, learned, stopped_by, scored, names, False)
 
 
 @dataclass(frozen=True)

@@ -142,13 +142,13 @@ def spectral_field(
     def truth(xyz: Tensor) -> Tensor:
         return spherical_harmonics_linear(xyz.double(), coefficients, normalize=True)
 
-    cells = draw_cells((rows + 1) * 2 * rows, train, validation, generator)
-    splits = []
-    for chosen in cells:
+    def at(chosen: Tensor) -> Places:
         lat, lon = 90 - chosen // (2 * rows) * resolution, chosen % (2 * rows) * resolution
-        splits.append(Places.of(truth, lonlat_to_xyz(lon.double(), lat.double())))
+        return Places.of(truth, lonlat_to_xyz(lon.double(), lat.double()))
+
+    first, second = draw_cells((rows + 1) * 2 * rows, train, validation, generator)
     test = Places.of(truth, Sphere.fibonacci(10_000).points)
-    return GlobeTask("field of known spectrum", *splits, test, ("value",), False, truth)
+    return GlobeTask("field of known spectrum", at(first), at(second), test, ("value",), False, truth)
 
 
 def draw_cells(cells: int, train: float, validation: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
