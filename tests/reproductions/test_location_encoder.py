@@ -96,7 +96,6 @@ def test_every_encoding_and_network_has_a_recipe():
 def tiny(monkeypatch):
     monkeypatch.setattr(training, "EPOCHS", 2)
     monkeypatch.setattr(board_runs, "checkerboard", lambda supports=200: checkerboard(supports, n=300))
-    monkeypatch.setattr(board_runs, "SUPPORTS", (50, 400, 200, 100))
     monkeypatch.setattr(figure, "GRID_OF_MAPS", (24, 48))
     monkeypatch.setattr(other_tasks, "land_ocean", lambda: land_ocean(n=100, spacing=1000.0))
     monkeypatch.setattr(other_tasks, "spectral_field", lambda: spectral_field(6, resolution=5.0, train=0.1, validation=0.1))
