@@ -59,6 +59,7 @@ def _recipe(
         rate, decay = (rate, decay) if harmonics else _FEW if encoding in ("direct", "cartesian3d", "wrap") else _MANY
     else:
         options, (rate, decay), hidden = {"degree": degrees[network]}, _RATES[network], 64
+        decay = 0.0 if network == "linear" and encoding in BEYOND else decay
     if not harmonics:
         options = _OPTIONS.get(encoding, {})
     elif degree is not None:
