@@ -96,6 +96,8 @@ def test_land_without_its_package(monkeypatch):
 
 LAT, LON = np.linspace(90, -90, 19), np.arange(0, 360, 10.0)
 WARM = 280 + 20 * np.cos(np.deg2rad(LAT))[:, None] * np.ones(36)
+KNOWN = np.ones((19, 36), dtype=bool)
+KNOWN[5, :18] = False
 WIND = np.sin(np.deg2rad(LAT))[:, None] * np.cos(np.deg2rad(LON))
 
 
@@ -104,7 +106,7 @@ def file(request, tmp_path):
     path = tmp_path / request.param
     if request.param == "npz":
         with open(path, "wb") as out:
-            np.savez(out, latitude=LAT, longitude=LON, t2m=WARM, u10=WIND[None], other=np.arange(3.0))
+            np.savez(out, latitude=LAT, longitude=LON, t2m=np.where(KNOWN, WARM, np.nan), u10=WIND[None], other=np.arange(3.0))
     elif request.param == "classic":
         from scipy.io import netcdf_file
 
@@ -113,14 +115,16 @@ def file(request, tmp_path):
                 out.createDimension(name, len(values))
                 out.createVariable(name, "d", (name,))[:] = values
             packed = out.createVariable("t2m", "h", ("time", "latitude", "longitude"))
-            packed.scale_factor, packed.add_offset = 0.001, 290.0
-            packed[:] = np.rint((WARM - 290) / 0.001).astype(np.int16)[None]
+            packed.scale_factor, packed.add_offset, packed.missing_value = 0.001, 290.0, np.int16(-32768)
+            packed[:] = np.where(KNOWN, np.rint((WARM - 290) / 0.001), -32768).astype(np.int16)[None]
             out.createVariable("u10", "d", ("latitude", "longitude"))[:] = WIND
     else:
         xarray = pytest.importorskip("xarray")
         pytest.importorskip("h5netcdf")
         grid = ("valid_time", "latitude", "longitude")
-        made = xarray.Dataset({"t2m": (grid, WARM[None]), "u10": (grid, WIND[None])}, {"latitude": LAT, "longitude": LON})
+        made = xarray.Dataset(
+            {"t2m": (grid, np.where(KNOWN, WARM, np.nan)[None]), "u10": (grid, WIND[None])}, {"latitude": LAT, "longitude": LON}
+        )
         made.to_netcdf(
             path, engine="h5netcdf", encoding={"t2m": {"dtype": "i2", "scale_factor": 0.001, "add_offset": 290.0, "_FillValue": -32768}}
         )
@@ -129,7 +133,7 @@ def file(request, tmp_path):
 
 def test_a_file_of_fields(file):
     task = read_era5(file, ["t2m", "u10"], train=0.25, validation=0.25, seed=1)
-    assert (len(task.train), len(task.validation), len(task.test)) == (171, 171, 342)
+    assert (len(task.train), len(task.validation), len(task.test)) == (166, 166, 334)  # of 666: 18 are missing
     for split in (task.train, task.validation, task.test):
         lon, lat = (torch.deg2rad(angle.double()) for angle in split.lonlat)
         assert torch.allclose(split.targets[:, 0].double(), lat.cos(), atol=1e-4)
