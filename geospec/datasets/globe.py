@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +15,9 @@ from torch import Tensor
 from ..errors import ArgumentError, problem, require_package
 from ..ops import lonlat_to_xyz, spherical_harmonics_linear, xyz_to_lonlat
 from ..shapes import Sphere
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 #: Mean radius of the Earth, in kilometres.
 EARTH = 6371.0088
@@ -85,12 +90,7 @@ def checkerboard(n_supports: int = 200, classes: int = 16, *, n: int = 10_000, s
     _at_least("n_supports", n_supports, classes)
     from scipy.spatial import cKDTree
 
-    supports = cKDTree(Sphere.fibonacci(n_supports).points.numpy())
-
-    def truth(xyz: Tensor) -> Tensor:
-        nearest = supports.query(xyz.double().numpy())[1]  # the shortest chord is the largest cosine
-        return torch.from_numpy(nearest).long() % classes
-
+    truth = partial(_nearest_class, supports=cKDTree(Sphere.fibonacci(n_supports).points.numpy()), classes=classes)
     return _scattered("checkerboard", truth, n, n, seed, tuple(map(str, range(classes))))
 
 
@@ -107,13 +107,8 @@ def land_ocean(*, n: int = 5_000, spacing: float = 100.0, seed: int = 0) -> Glob
     """
     if not 0 < spacing <= EARTH:
         raise ArgumentError(problem("spacing", f"kilometres, above 0 and at most {EARTH:g}", spacing))
-    mask = require_package("global_land_mask", "the land and ocean task", "geospec[reproduce]").globe
-
-    def truth(xyz: Tensor) -> Tensor:
-        lon, lat = (angle.numpy() for angle in xyz_to_lonlat(xyz.double()))
-        return torch.from_numpy(np.asarray(mask.is_land(lat, lon))).long()
-
-    return _scattered("land and ocean", truth, n, round(4 * math.pi * (EARTH / spacing) ** 2), seed, ("ocean", "land"))
+    require_package("global_land_mask", "the land and ocean task", "geospec[reproduce]")
+    return _scattered("land and ocean", _land, n, round(4 * math.pi * (EARTH / spacing) ** 2), seed, ("ocean", "land"))
 
 
 def spectral_field(
@@ -139,8 +134,7 @@ def spectral_field(
     generator = torch.Generator().manual_seed(seed)
     coefficients = _random_series(degree, decay, generator)
 
-    def truth(xyz: Tensor) -> Tensor:
-        return spherical_harmonics_linear(xyz.double(), coefficients, normalize=True)
+    truth = partial(_series, coefficients=coefficients)
 
     def at(chosen: Tensor) -> Places:
         lat, lon = 90 - chosen // (2 * rows) * resolution, chosen % (2 * rows) * resolution
@@ -167,6 +161,22 @@ def draw_cells(cells: int, train: float, validation: float, generator: torch.Gen
         )
     order = torch.randperm(cells, generator=generator)
     return order[:first], order[first : first + second]
+
+
+def _nearest_class(xyz: Tensor, *, supports: cKDTree, classes: int) -> Tensor:
+    nearest = supports.query(xyz.double().numpy())[1]  # the shortest chord is the largest cosine
+    return torch.from_numpy(nearest).long() % classes
+
+
+def _land(xyz: Tensor) -> Tensor:
+    from global_land_mask import globe
+
+    lon, lat = (angle.numpy() for angle in xyz_to_lonlat(xyz.double()))
+    return torch.from_numpy(np.asarray(globe.is_land(lat, lon))).long()
+
+
+def _series(xyz: Tensor, *, coefficients: Tensor) -> Tensor:
+    return spherical_harmonics_linear(xyz.double(), coefficients, normalize=True)
 
 
 def _random_series(degree: int, decay: float, generator: torch.Generator) -> Tensor:

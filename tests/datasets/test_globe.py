@@ -1,6 +1,7 @@
 """Functions on the globe: labels against brute force, spectra against quadrature, files against what was written."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from geospec.bases.spherical import SphericalHarmonics
 from geospec.datasets import checkerboard, land_ocean, read_era5, spectral_field
 from geospec.datasets.globe import uniform_directions
 from geospec.errors import ArgumentError, FileFormatError, MissingDependencyError
+from geospec.ops import lonlat_to_xyz
 from geospec.shapes import Sphere
 
 
@@ -27,6 +29,12 @@ def test_checkerboard_is_the_class_of_the_nearest_support():
     lon, lat = task.test.lonlat
     assert float(lat[0]) == pytest.approx(math.degrees(math.asin(1 - 1e-4)), abs=1e-3)
     assert float(lon.abs().max()) <= 180
+
+
+def test_a_task_goes_to_other_processes():
+    for task in (checkerboard(20, n=10), spectral_field(3, resolution=10.0)):
+        again = pickle.loads(pickle.dumps(task))
+        assert torch.equal(again.truth(task.test.xyz), task.truth(task.test.xyz))
 
 
 def test_uniform_directions_have_the_moments_of_the_sphere():
@@ -79,8 +87,6 @@ def test_cells_of_a_field_are_of_the_grid_and_not_repeated():
 def test_land_is_where_it_is():
     task = land_ocean(n=500, spacing=400.0)
     lon, lat = torch.tensor([10.0, -55.0, 134.0, -150.0, -30.0, 80.0]), torch.tensor([48.0, -10.0, -25.0, 0.0, 40.0, -30.0])
-    from geospec.ops import lonlat_to_xyz
-
     assert task.truth(lonlat_to_xyz(lon, lat)).tolist() == [1, 1, 1, 0, 0, 0]
     assert len(task.test) == round(4 * math.pi * (6371.0088 / 400) ** 2)
     assert float(task.test.targets.double().mean()) == pytest.approx(0.29, abs=0.02)
