@@ -114,7 +114,7 @@ def land_ocean(*, n: int = 5_000, spacing: float = 100.0, seed: int = 0) -> Glob
 def spectral_field(
     degree: int = 60, decay: float = 2.5, *, resolution: float = 0.25, train: float = 0.01, validation: float = 0.05, seed: int = 0
 ) -> GlobeTask:
-    """A random field whose power in degree ``l`` is ``l^-decay`` of the whole's, up to ``degree``; of mean 0 and variance 1.
+    """A random field whose power in degree ``l`` is in proportion to ``l^-decay``, up to ``degree``; of mean 0 and variance 1.
 
     Training and validation places are drawn without repetition from a grid of longitude and latitude, which is denser towards the
     poles; test places are 10,000 of a Fibonacci lattice. ``truth`` is the series itself, exact to rounding anywhere.
