@@ -1,6 +1,8 @@
 """Shapes with known correspondence and shapes to train on: made on the spot, or read from the user's own collections."""
 
 from .creatures import KINDS, Creature, CreaturePair, creature, creature_pair, ground_truth, symmetric_ground_truth
+from .era5 import read_era5
+from .globe import GlobeTask, Places, checkerboard, land_ocean, spectral_field
 from .location_table import LocationTable, read_location_table, read_places
 from .pairs import LAYOUTS, PairDataset, ShapePair, load_pairs
 from .procedural import BLOB_STYLES, PART_KINDS, SHEET_BENDS, blob, mechanical_part, thin_sheet, torus
@@ -33,24 +35,30 @@ __all__ = [
     "Creature",
     "CreaturePair",
     "FunctionalMaps",
+    "GlobeTask",
     "LocationTable",
     "PairDataset",
+    "Places",
     "ShapePair",
     "ShapePool",
     "blob",
+    "checkerboard",
     "creature",
     "creature_pair",
     "deformed_pair",
     "density_field",
     "functional_maps",
     "ground_truth",
+    "land_ocean",
     "load_pairs",
     "mechanical_part",
     "partial_scan",
+    "read_era5",
     "read_location_table",
     "read_places",
     "shape_seed",
     "shipped",
+    "spectral_field",
     "symmetric_ground_truth",
     "thin_sheet",
     "torus",

@@ -75,7 +75,11 @@ class Reproduction:
 class _Reproductions(Mapping[str, Reproduction]):
     """Name to reproduction; each is imported when it is asked for."""
 
-    modules: ClassVar[dict[str, str]] = {"learned-eigenbasis": ".learned_eigenbasis", "diffumatch": ".diffumatch"}
+    modules: ClassVar[dict[str, str]] = {
+        "learned-eigenbasis": ".learned_eigenbasis",
+        "diffumatch": ".diffumatch",
+        "location-encoder": ".location_encoder",
+    }
 
     def __getitem__(self, name: str) -> Reproduction:
         one_of("name", name, tuple(self.modules))
