@@ -1,6 +1,8 @@
 // One arithmetic, two compilers: functions marked so compile for the host and, under nvcc, for the device.
 #pragma once
 
+#include <cstdint>
+
 #ifdef __CUDACC__
 #define GEOSPEC_HOST_DEVICE __host__ __device__ __forceinline__
 #else
@@ -15,5 +17,16 @@ inline void prefetch(const T* address) {
   __builtin_prefetch(address);
 #else
   (void)address;
+#endif
+}
+
+// Asks for all lines of rows to come, which are taken in an order that the machine does not foresee.
+template <bool written, class T>
+inline void prefetch_rows(const T* begin, const T* end) {
+#if defined(__GNUC__) && !defined(__CUDA_ARCH__)
+  constexpr int64_t line = 64 / sizeof(T);
+  for (const T* place = begin; place < end; place += line) __builtin_prefetch(place, written, 2);
+#else
+  (void)begin, (void)end;
 #endif
 }

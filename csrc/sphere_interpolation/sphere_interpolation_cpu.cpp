@@ -27,13 +27,6 @@ struct Place {
   T within[2];
 };
 
-// Asks for the row of a point to come: rows are taken in an order that the machine does not foresee.
-template <bool written, class T>
-void ask_for(const T* row, int64_t h) {
-  constexpr int64_t line = 64 / sizeof(T);
-  for (int64_t i = 0; i < h; i += line) __builtin_prefetch(row + i, written, 2);
-}
-
 // Places of points `first` to `first + count`.
 template <class L, class T>
 void find_places(const SphereInputs& in, int64_t first, int64_t count, bool normalize, FirstUnusable& unusable,
@@ -139,7 +132,8 @@ Tensor sphere_interpolate(const Tensor& xyz, const Tensor& grid, const Tensor& p
     prefer_large_pages(rows, in.n * h * sizeof(T));
     const auto room = [&] { return [&](int64_t point) { return rows + point * h; }; };
     interpolate<L, T>(
-        in, given, normalize, room, [&](int64_t point) { ask_for<true>(rows + point * h, h); },
+        in, given, normalize, room,
+        [&](int64_t point) { prefetch_rows<true>(rows + point * h, rows + (point + 1) * h); },
         [](int64_t, const T*) {});
   });
   return out;
@@ -160,7 +154,7 @@ Tensor sphere_interpolate_xyz(const Tensor& grad, const Tensor& xyz, const Tenso
     const T *grads = data<T>(above), *points = data<T>(in.xyz);
     T* moved = data<T>(out);
     const auto room = [&] { return [sums = std::vector<T>(2 * h)](int64_t) mutable { return sums.data(); }; };
-    const auto ask = [&](int64_t point) { ask_for<false>(grads + point * h, h); };
+    const auto ask = [&](int64_t point) { prefetch_rows<false>(grads + point * h, grads + (point + 1) * h); };
     interpolate<L, T>(in, given, normalize, room, ask, [&](int64_t point, const T* slope) {
       const T* g = grads + point * h;
       const double south = L::dot(g, slope, h), east = L::dot(g, slope + h, h);
@@ -188,7 +182,7 @@ void spread_band(const SphereInputs& in, const Sorted<T>& sorted, const T* grad,
       for (int64_t i = 0; i < count; ++i) {
         const Place<T>& place = sorted.places[from + i];
         grads[i] = grad + place.point * h;
-        ask_for<false>(grads[i], h);
+        prefetch_rows<false>(grads[i], grads[i] + h);
         L::weights(reinterpret_cast<const typename L::V*>(pieces.get()), in.terms, place.within,
                    reinterpret_cast<typename L::V*>(weights.get()) + i * L::kNodes * L::kRegisters);
       }

@@ -16,12 +16,6 @@ using harmonics::Directions;
 using harmonics::kJet;
 using harmonics::Registers;
 
-// Asks for the rows of the block to come, which are taken column by column: no pattern that the machine foresees.
-template <bool written>
-void ask_for(const void* begin, const void* end) {
-  for (const char* line = static_cast<const char*>(begin); line < end; line += 64) __builtin_prefetch(line, written, 2);
-}
-
 // Rows of features made by `fill(directions, first, columns, planes)`, block by block.
 template <class T, class L, class Fill>
 void write_rows(const HarmonicInputs& in, bool normalize, FirstUnusable& unusable, T* out, const Fill& fill) {
@@ -32,7 +26,7 @@ void write_rows(const HarmonicInputs& in, bool normalize, FirstUnusable& unusabl
             rows = Registers<L>(in.k * L::kPack)](int64_t first) mutable {
       directions.load(first);
       T* place = out + first * in.k;
-      ask_for<true>(place, place + directions.count * in.k);
+      prefetch_rows<true>(place, place + directions.count * in.k);
       fill(directions, first, columns.get(), planes.get());
       T* made = reinterpret_cast<T*>(rows.get());
       const bool whole = directions.count == L::kPoints;
@@ -58,7 +52,7 @@ void reduce_rows(const HarmonicInputs& in, bool normalize, FirstUnusable& unusab
       }
       L::to_planes(from, in.k, planes.get());
       const int64_t next = std::min(first + L::kPoints, in.n), last = std::min(next + L::kPoints, in.n);
-      ask_for<false>(grad + next * in.k, grad + last * in.k);
+      prefetch_rows<false>(grad + next * in.k, grad + last * in.k);
       L::template reduce<second>(directions.block, planes.get(), columns.get(), jets.get());
       harmonics::for_jets<L, T>(directions, jets.get(),
                                 [&](const Direction& u, int p, const T* jet) { take(u, first + p, jet); });

@@ -18,8 +18,8 @@ def lonlat_to_xyz(lon: Tensor, lat: Tensor) -> Tensor:
 
     Raises
     ------
-    ArgumentError : not floats of one type, a latitude outside [-90, 90], or values that are not finite. Under ``torch.compile``
-        values are not looked at.
+    ArgumentError : not floats, shapes that do not broadcast, a latitude outside [-90, 90], or values that are not finite. Under
+        ``torch.compile`` values are not looked at.
     """
     for name, value in (("lon", lon), ("lat", lat)):
         if not isinstance(value, Tensor) or not value.is_floating_point():
@@ -32,6 +32,10 @@ def lonlat_to_xyz(lon: Tensor, lat: Tensor) -> Tensor:
             raise ArgumentError(problem("lat", "latitudes from -90 to 90 degrees", f"{float(worst):g}", hint))
         if not bool(lon.detach().isfinite().all()):
             raise ArgumentError(problem("lon", "finite longitudes in degrees", "some that are not"))
+    try:
+        torch.broadcast_shapes(lon.shape, lat.shape)
+    except RuntimeError as cause:
+        raise ArgumentError(problem("lon, lat", "shapes that broadcast", f"{tuple(lon.shape)} and {tuple(lat.shape)}")) from cause
     (sin_lon, cos_lon), (sin_lat, cos_lat) = _sine_and_cosine(lon), _sine_and_cosine(lat)
     xyz = torch.stack(torch.broadcast_tensors(cos_lat * cos_lon, cos_lat * sin_lon, sin_lat), dim=-1)
     return xyz + 0.0  # -0 would put the date line at -180
@@ -40,13 +44,20 @@ def lonlat_to_xyz(lon: Tensor, lat: Tensor) -> Tensor:
 def xyz_to_lonlat(xyz: Tensor) -> tuple[Tensor, Tensor]:
     """Longitude in (-180, 180] and latitude in [-90, 90], in degrees, of vectors ``(..., 3)`` of any length but zero.
 
-    Differentiable away from the poles, where the longitude jumps; it is 0 at the poles themselves.
+    At the poles the longitude is 0. Differentiable anywhere else; there the gradient is NaN. A zero vector has latitude 0.
+
+    Raises
+    ------
+    ArgumentError : not floats of shape (..., 3).
     """
     if not isinstance(xyz, Tensor) or not xyz.is_floating_point() or xyz.dim() == 0 or xyz.shape[-1] != 3:
         got = tuple(xyz.shape) if isinstance(xyz, Tensor) else type(xyz).__name__
         raise ArgumentError(problem("xyz", "floats of shape (..., 3)", got))
     x, y, z = xyz.unbind(dim=-1)
-    return torch.rad2deg(torch.atan2(y, x)), torch.rad2deg(torch.atan2(z, torch.hypot(x, y)))
+    across = torch.hypot(x, y)
+    lon = torch.rad2deg(torch.atan2(y + 0.0, x))  # + 0: from -0 the date line would be at -180
+    lon = torch.where(across == 0, 0.0, torch.where(lon == -180, 180.0, lon))
+    return lon, torch.rad2deg(torch.atan2(z, across))
 
 
 def _sine_and_cosine(degrees: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from .harmonic_table import CONVENTIONS, recurrence
+from .harmonic_table import CONVENTIONS, LARGEST_DEGREE, check_degree, recurrence
 from .spherical_harmonics import spherical_harmonics
 from .spherical_harmonics_linear import spherical_harmonics_linear
 
@@ -22,16 +22,20 @@ def harmonic_synthesis(coefficients: Tensor, xyz: Tensor) -> Tensor:
 
 def harmonic_adjoint(values: Tensor, xyz: Tensor, degree: int) -> Tensor:
     """``sum_i Y_k(xyz_i) values_i``: ``(n, c), (n, 3) -> (K, c)``. Differentiable in both."""
-    table = recurrence(degree, CONVENTIONS["orthonormal"], xyz.dtype, xyz.device)
+    table = _table(degree, xyz)
     return torch.ops.geospec.spherical_harmonics_linear_weight(values, xyz, table, False).T
 
 
 def harmonic_gradient(coefficients: Tensor, xyz: Tensor) -> Tensor:
     """Tangential gradients of :func:`harmonic_synthesis`: ``(K, c), (n, 3) -> (n, 3, c)``. Differentiable in both. A pass a column."""
-    table = recurrence(math.isqrt(len(coefficients)) - 1, CONVENTIONS["orthonormal"], xyz.dtype, xyz.device)
+    table = _table(math.isqrt(len(coefficients)) - 1, xyz)
     one = xyz.new_ones(len(xyz), 1)
     columns = [torch.ops.geospec.spherical_harmonics_linear_xyz(one, xyz, row[None], table, False) for row in coefficients.T]
     return torch.stack(columns, dim=-1) if columns else xyz.new_zeros(len(xyz), 3, 0)
+
+
+def _table(degree: int, xyz: Tensor) -> Tensor:
+    return recurrence(check_degree(degree, LARGEST_DEGREE[xyz.dtype]), CONVENTIONS["orthonormal"], xyz.dtype, xyz.device)
 
 
 def harmonic_gram(xyz: Tensor, weights: Tensor, degree: int) -> Tensor:

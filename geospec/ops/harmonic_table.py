@@ -105,6 +105,7 @@ def recurrence(degree: int, convention: HarmonicConvention, dtype: torch.dtype, 
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # or the table would be refused by every gradient from then on
 def _recurrence(degree: int, convention: HarmonicConvention, dtype: torch.dtype, device: torch.device) -> Tensor:
     with np.errstate(divide="ignore", invalid="ignore"):
         m = np.repeat(np.arange(degree + 1), degree + 1 - np.arange(degree + 1))

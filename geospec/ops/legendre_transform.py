@@ -36,13 +36,13 @@ def ring_analysis(field: Tensor, colatitude: Tensor, weights: Tensor, degree: in
     """
     if field.dim() != 3 or field.dtype not in LARGEST_DEGREE:
         raise ArgumentError(problem("field", "floats of shape (n_lat, n_lon, c)", f"{tuple(field.shape)} of {field.dtype}"))
-    nodes = _nodes(colatitude, weights * (2 * math.pi / max(field.shape[1], 1)), field, degree)
+    nodes = _nodes(colatitude, weights, 2 * math.pi / max(field.shape[1], 1), field, degree)
     if len(field) != len(colatitude):
         raise ArgumentError(problem("field", f"{len(colatitude)} rings", len(field)))
     if field.shape[1] <= 2 * degree:
         raise ArgumentError(problem("field", f"more than {2 * degree} points on a ring for degree {degree}", field.shape[1]))
-    if not field.shape[2]:  # the Fourier transform of nothing is refused
-        return field.new_zeros((degree + 1) ** 2, 0)
+    if not len(field) * field.shape[2]:  # the Fourier transform of nothing is refused
+        return field.new_zeros((degree + 1) ** 2, field.shape[2])
     waves = torch.view_as_real(torch.fft.rfft(field, dim=1)[:, : degree + 1])
     return torch.ops.geospec.legendre_analysis(waves, nodes, _table(degree, field.device), 1.0)
 
@@ -58,24 +58,28 @@ def ring_synthesis(coefficients: Tensor, colatitude: Tensor, n_lon: int) -> Tens
     degree = math.isqrt(max(len(coefficients), 1)) - 1
     if len(coefficients) != (degree + 1) ** 2:
         raise ArgumentError(problem("coefficients", "(degree + 1)^2 rows", len(coefficients)))
-    nodes = _nodes(colatitude, torch.ones_like(colatitude), coefficients, degree)
-    if n_lon <= 2 * degree:
+    nodes = _nodes(colatitude, colatitude, 0.0, coefficients, degree)
+    nodes[:, 2] = 1
+    if isinstance(n_lon, bool) or not isinstance(n_lon, int) or n_lon <= 2 * degree:
         raise ArgumentError(problem("n_lon", f"more than {2 * degree} points on a ring for degree {degree}", n_lon))
-    if not coefficients.shape[1]:
-        return coefficients.new_zeros(len(colatitude), n_lon, 0)
+    if not len(colatitude) * coefficients.shape[1]:
+        return coefficients.new_zeros(len(colatitude), n_lon, coefficients.shape[1])
     # A real wave of order m > 0 is half the sum of two complex ones.
     waves = torch.ops.geospec.legendre_synthesis(coefficients, nodes, _table(degree, coefficients.device), 0.5)
     return torch.fft.irfft(torch.view_as_complex(waves), n=n_lon, dim=1, norm="forward")
 
 
-def _nodes(colatitude: Tensor, factors: Tensor, like: Tensor, degree: int) -> Tensor:
-    """Cosine, sine and factor of each ring, ``(n_lat, 3)``."""
+def _nodes(colatitude: Tensor, weights: Tensor, factor: float, like: Tensor, degree: int) -> Tensor:
+    """Cosine, sine, and weight times the factor, of each ring: ``(n_lat, 3)``. They are constants to a gradient."""
     check_degree(degree, LARGEST_DEGREE[torch.float64])
-    for name, value in (("colatitude", colatitude), ("weights", factors)):
-        if value.dim() != 1 or value.dtype != torch.float64 or len(value) != len(colatitude):
-            raise ArgumentError(problem(name, "float64 of shape (n_lat,)", f"{tuple(value.shape)} of {value.dtype}"))
+    for name, value in (("colatitude", colatitude), ("weights", weights)):
+        if not isinstance(value, Tensor) or value.dim() != 1 or value.dtype != torch.float64 or len(value) != len(colatitude):
+            got = f"{tuple(value.shape)} of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
+            raise ArgumentError(problem(name, "float64 of shape (n_lat,)", got))
+        if value.requires_grad:
+            raise ArgumentError(problem(name, "a tensor without gradient", "one that requires it", "the rings are constants: detach it"))
         check_same_device(name, value, "the signal", like)
-    return torch.stack([colatitude.cos(), colatitude.sin(), factors], dim=1)
+    return torch.stack([colatitude.cos(), colatitude.sin(), factor * weights], dim=1)
 
 
 def _table(degree: int, device: torch.device) -> Tensor:

@@ -62,6 +62,7 @@ def bump_pieces(dtype: torch.dtype, device: torch.device) -> Tensor:
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)
 def _bump_pieces(dtype: torch.dtype, device: torch.device) -> Tensor:
     width, terms, oversampling = SAMPLING[dtype]
     beta = _bump(width, oversampling)
@@ -88,6 +89,7 @@ def grid_tables(degree: int, convention: HarmonicConvention, dtype: torch.dtype,
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)
 def _grid_tables(degree: int, convention: HarmonicConvention, dtype: torch.dtype, device: torch.device, slopes: bool) -> Tables:
     width, _, oversampling = SAMPLING[dtype]
     half = math.ceil(oversampling * (degree + 0.5))
@@ -135,9 +137,10 @@ def to_grid(weight: Tensor, tables: Tables) -> Tensor:
     h = len(weight)
     columns, _ = _places(orders - 1)
     padded = torch.cat([weight.T.double(), weight.new_zeros(1, h, dtype=torch.float64)])
-    waves = tables.by_degree @ padded[columns.to(weight.device)].flatten(2)  # (parts, orders, rows, 2 h)
-    waves = waves.unflatten(-1, (2, h)).permute(0, 2, 1, 3, 4).reshape(parts, rows, 2 * orders, h)
-    grid = tables.by_order.to(weight.dtype)[:, None] @ waves.to(weight.dtype)
+    with torch.autocast(weight.device.type, enabled=False):  # lower precision would be seen in every output
+        waves = tables.by_degree @ padded[columns.to(weight.device)].flatten(2)  # (parts, orders, rows, 2 h)
+        waves = waves.unflatten(-1, (2, h)).permute(0, 2, 1, 3, 4).reshape(parts, rows, 2 * orders, h)
+        grid = tables.by_order.to(weight.dtype)[:, None] @ waves.to(weight.dtype)
     return grid[0] if parts == 1 else torch.cat(grid.unbind(), dim=-1)
 
 
@@ -146,10 +149,11 @@ def from_grid(grad: Tensor, tables: Tables) -> Tensor:
     _, orders, rows, _ = tables.by_degree.shape
     h = grad.shape[-1]
     _, inverse = _places(orders - 1)
-    waves = tables.by_order[0].T @ grad.double()  # (rows, 2 orders, h)
-    waves = waves.reshape(rows, orders, 2 * h).transpose(0, 1)
-    degrees = tables.by_degree[0].mT @ waves  # (orders, degrees, 2 h)
-    return degrees.reshape(-1, h)[inverse.to(grad.device)].T
+    with torch.autocast(grad.device.type, enabled=False):
+        waves = tables.by_order[0].T @ grad.double()  # (rows, 2 orders, h)
+        waves = waves.reshape(rows, orders, 2 * h).transpose(0, 1)
+        degrees = tables.by_degree[0].mT @ waves  # (orders, degrees, 2 h)
+    return degrees.reshape(2 * orders * orders, h)[inverse.to(grad.device)].T
 
 
 def _taps(xyz: Tensor, pieces: Tensor, half: int, normalize: bool) -> tuple[Tensor, Tensor]:
@@ -195,7 +199,7 @@ def reference_spread(grad: Tensor, xyz: Tensor, pieces: Tensor, half: int, norma
     width, h = len(pieces), grad.shape[1]
     each = weights.double()[..., None] * grad.double()[:, None, None, :]
     grid = torch.zeros((half + width) * (2 * half + width), h, dtype=torch.float64, device=xyz.device)
-    return grid.index_add(0, nodes.flatten(), each.reshape(-1, h)).reshape(half + width, 2 * half + width, h)
+    return grid.index_add(0, nodes.flatten(), each.reshape(nodes.numel(), h)).reshape(half + width, 2 * half + width, h)
 
 
 def _on_cpu(op: Any) -> Any:
@@ -274,12 +278,15 @@ class _ByWeight(torch.autograd.Function):
 
 
 def _direct(op: Any, ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
-    """Gradients of a direct op, in all that is saved but the table, which comes last."""
+    """Gradients of a direct op, in all that is saved but the table, which comes last. They differentiate as that op's do."""
     *moved, table = ctx.saved_tensors
+    again = torch.is_grad_enabled()
     with torch.enable_grad():
-        inputs = [value.detach().requires_grad_() for value in moved]
+        # Views, where this gradient stops: what is saved may depend on one another.
+        inputs = [value.view_as(value) for value in moved]
         output = op(*inputs, table, ctx.normalize)
-    return torch.autograd.grad(output, inputs, cotangent)
+    found = iter(torch.autograd.grad(output, [value for value in inputs if value.requires_grad], cotangent, create_graph=again))
+    return tuple(next(found) if value.requires_grad else None for value in inputs)
 
 
 def pays(xyz: Tensor, degree: int, h: int) -> bool:

@@ -29,7 +29,8 @@ def spherical_harmonics(
     Parameters
     ----------
     xyz : (..., 3) float32 or float64; float16 and bfloat16 are promoted to float32. Unit vectors: another length is
-        refused, unless ``normalize``, which takes any vector but zero for its direction.
+        refused, unless ``normalize``, which takes a vector of any length from 1e-150 to 1e150 for its direction, and which half
+        precision needs.
     degree : 0 to 128 in float32, to 1000 in float64.
     convention : the name of one of ``geospec.ops.CONVENTIONS``, or a :class:`HarmonicConvention`.
 

@@ -32,9 +32,9 @@ def spherical_harmonics_linear(
     Parameters
     ----------
     xyz, normalize, convention : as in :func:`geospec.ops.spherical_harmonics`.
-    weight : (h, (degree + 1)^2) of the type of ``xyz``; its width says the degree. bias : (h,), or None.
+    weight : (h, (degree + 1)^2) of the type of ``xyz``, float32 where that is half; its width says the degree. bias : (h,), or None.
     method : ``"direct"`` sums harmonics. ``"interpolated"`` puts the layer on a grid and interpolates (CPU, degree at most 128): the
-        cost at a point does not grow with the degree. Largest error over the largest value: 1e-6 in float32, where the direct sum's
+        cost at a point does not grow with the degree. Largest error over the largest value: about 1e-6 in float32, where the direct sum's
         grows with the degree (1.4e-6 at 40, 6e-6 at 128); 2e-13 in float64; gradients 2e-6 and 1e-12. ``"auto"`` takes by sizes alone
         what was measured to be faster, and stays with the direct sum on CUDA.
 

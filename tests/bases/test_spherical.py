@@ -391,3 +391,24 @@ def test_a_file_holds_conventions_and_points(tmp_path, sphere, dtype):
 def test_bad_options(degree, options, message):
     with pytest.raises(ArgumentError, match=message):
         SphericalHarmonics(degree, **options)
+
+
+def test_the_gradient_at_no_points_and_at_wrong_ones():
+    basis = SphericalHarmonics(3)
+    c = random_coefficients(3).float()
+    assert basis.gradient(c, torch.zeros(0, 3)).shape == (0, 3, c.shape[1])
+    for wrong in (torch.zeros(4, 2), torch.zeros(4, 3).double()):
+        for call in (basis.gradient, basis.synthesize_at):
+            with pytest.raises(ArgumentError, match="xyz: wanted shape .* and the type of coefficients"):
+                call(c, wrong)
+    high = SphericalHarmonics(129)
+    with pytest.raises(ArgumentError, match="degree: wanted at most 128"):
+        high.gradient(torch.zeros(high.k, 1), torch.eye(3))
+
+
+def test_rotations_after_inference():
+    basis, turn = SphericalHarmonics(5), torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    with torch.inference_mode():
+        basis.rotate(torch.zeros(basis.k, 1), turn)
+    c = torch.ones(basis.k, 1, requires_grad=True)
+    assert bool(torch.autograd.grad(basis.rotate(c, turn).square().sum(), c)[0].any())

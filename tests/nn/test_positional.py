@@ -303,3 +303,20 @@ def test_one_scale_is_the_smallest_radius():
     encoding = positional_encoding("grid", scales=1, r_min=4.0)
     got = encoding.at_lonlat(torch.tensor([2.0]), torch.tensor([1.0]))
     torch.testing.assert_close(got, torch.tensor([[sin(0.5), cos(0.5), sin(0.25), cos(0.25)]]))
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_whole_turns_of_longitude_change_nothing(name):
+    encoding = positional_encoding(name).double()
+    lon, lat = torch.tensor([-90.0, 17, 150], dtype=torch.float64), torch.tensor([10.0, -80, 0], dtype=torch.float64)
+    torch.testing.assert_close(encoding.at_lonlat(lon + 360, lat), encoding.at_lonlat(lon, lat), rtol=0, atol=1e-9)
+    torch.testing.assert_close(encoding.at_lonlat(lon - 720, lat), encoding.at_lonlat(lon, lat), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_any_direction_in_half_precision(kind):
+    xyz = torch.nn.functional.normalize(torch.randn(200, 3, generator=torch.Generator().manual_seed(0)), dim=1).to(kind)
+    features = positional_encoding("spherical-harmonics", degree=4)(xyz)
+    assert features.dtype == torch.float32
+    wanted = positional_encoding("spherical-harmonics", degree=4)(torch.nn.functional.normalize(xyz.float(), dim=1))
+    torch.testing.assert_close(features, wanted, rtol=0, atol=1e-6)

@@ -204,6 +204,8 @@ def test_longitudes_and_latitudes():
     assert torch.equal(ops.lonlat_to_xyz(lon, lat), torch.stack([x, y, -x, -x, -y, -y, x, z, -z]) + 0.0)
     u = directions(200)
     torch.testing.assert_close(ops.lonlat_to_xyz(*ops.xyz_to_lonlat(u)), u, rtol=0, atol=1e-14)
+    edges = torch.tensor([[-1, 0.0, 0], [-1, -0.0, 0], [-1, -1e-30, 0], [-0.0, 0, 1], [0, -0.0, -1], [0, -1, 0]])
+    assert ops.xyz_to_lonlat(edges)[0].tolist() == [180, 180, 180, 0, 0, -90]
     angles = (
         (torch.rand(20, dtype=torch.float64) * 300 - 150).requires_grad_(),
         (torch.rand(20, dtype=torch.float64) * 170 - 85).requires_grad_(),
@@ -232,8 +234,35 @@ def test_longitudes_and_latitudes():
     (lambda: ops.lonlat_to_xyz(torch.zeros(2), torch.tensor([0.0, 90.5])), "lat: wanted latitudes from -90 to 90 degrees, got 90.5"),
     (lambda: ops.lonlat_to_xyz(torch.tensor([torch.nan]), torch.zeros(1)), "lon: wanted finite longitudes"),
     (lambda: ops.lonlat_to_xyz(1.0, torch.zeros(1)), "lon: wanted a tensor of floats"),
+    (lambda: ops.lonlat_to_xyz(torch.zeros(2), torch.zeros(3)), r"lon, lat: wanted shapes that broadcast, got \(2,\) and \(3,\)"),
     (lambda: ops.xyz_to_lonlat(torch.zeros(4, 2)), r"xyz: wanted floats of shape \(..., 3\)"),
 ])  # fmt: skip
 def test_refusals(call, message):
+    with pytest.raises(ArgumentError, match=message):
+        call()
+
+
+RINGS = torch.tensor([0.3, 1.2, 2.8], dtype=torch.float64)
+
+
+def test_no_rings_and_no_channels():
+    assert ops.ring_analysis(torch.zeros(0, 9, 2), RINGS[:0], RINGS[:0], 4).shape == (25, 2)
+    assert ops.ring_analysis(torch.zeros(3, 9, 0), RINGS, RINGS, 4).shape == (25, 0)
+    assert ops.ring_synthesis(torch.zeros(25, 2), RINGS[:0], 9).shape == (0, 9, 2)
+    assert ops.ring_synthesis(torch.zeros(25, 0), RINGS, 9).shape == (3, 9, 0)
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda: ops.ring_analysis(torch.zeros(3, 9), RINGS, RINGS, 4), r"field: wanted floats of shape \(n_lat, n_lon, c\)"),
+    (lambda: ops.ring_analysis(torch.zeros(2, 9, 1), RINGS, RINGS, 4), "field: wanted 3 rings, got 2"),
+    (lambda: ops.ring_analysis(torch.zeros(3, 8, 1), RINGS, RINGS, 4), "field: wanted more than 8 points on a ring for degree 4, got 8"),
+    (lambda: ops.ring_analysis(torch.zeros(3, 9, 1), RINGS, [1.0] * 3, 4), r"weights: wanted float64 of shape \(n_lat,\), got list"),
+    (lambda: ops.ring_analysis(torch.zeros(3, 9, 1), RINGS.float(), RINGS, 4), "colatitude: wanted float64"),
+    (lambda: ops.ring_analysis(torch.zeros(3, 9, 1), RINGS.clone().requires_grad_(), RINGS, 4), "colatitude: .* without gradient"),
+    (lambda: ops.ring_synthesis(torch.zeros(24, 1), RINGS, 9), r"coefficients: wanted \(degree \+ 1\)\^2 rows, got 24"),
+    (lambda: ops.ring_synthesis(torch.zeros(25, 1), RINGS, 8), "n_lon: wanted more than 8 points"),
+    (lambda: ops.ring_synthesis(torch.zeros(25, 1), RINGS, 9.0), "n_lon: wanted more than 8 points"),
+])  # fmt: skip
+def test_ring_refusals(call, message):
     with pytest.raises(ArgumentError, match=message):
         call()

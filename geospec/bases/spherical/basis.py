@@ -198,6 +198,7 @@ class SphericalHarmonics(Basis):
         The modes are never held.
         """
         columns, _ = self._orthonormal(self._plain(coefficients))
+        self._check_directions(xyz, coefficients)
         return harmonic_synthesis(columns, xyz)
 
     def regress(self, xyz: Tensor, values: Tensor, *, weights: Tensor | None = None, smoothness: float = 0.0) -> Tensor:
@@ -277,13 +278,20 @@ class SphericalHarmonics(Basis):
         ``gradient . u = 0``. At the poles as anywhere. Differentiable in both.
         """
         columns, _ = self._orthonormal(self._plain(coefficients))
-        return harmonic_gradient(columns, xyz.reshape(-1, 3)).reshape(*xyz.shape, -1)
+        self._check_directions(xyz, coefficients)
+        return harmonic_gradient(columns, xyz.reshape(-1, 3)).reshape(*xyz.shape, columns.shape[1])
 
     # -- helpers
 
     def _check_coefficients(self, coefficients: Tensor) -> None:
         if coefficients.dim() < 2 or coefficients.shape[-2] != self.k:
             raise ArgumentError(problem("coefficients", f"shape (..., {self.k}, c)", tuple(coefficients.shape)))
+
+    @staticmethod
+    def _check_directions(xyz: Tensor, coefficients: Tensor) -> None:
+        if xyz.dim() == 0 or xyz.shape[-1] != 3 or xyz.dtype != coefficients.dtype:
+            wanted = f"shape (..., 3) and the type of coefficients, {coefficients.dtype}"
+            raise ArgumentError(problem("xyz", wanted, f"{tuple(xyz.shape)} of {xyz.dtype}"))
 
     def _plain(self, coefficients: Tensor) -> Tensor:
         if coefficients.dim() != 2 or len(coefficients) != self.k:

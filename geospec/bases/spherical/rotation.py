@@ -45,6 +45,7 @@ def rotate(coefficients: Tensor, motion: Tensor, degree: int) -> Tensor:
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)
 def _orders(degree: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Of each mode ``(l, m)``: whether ``l`` is odd, ``(K, 1)``; ``m + degree``; and where ``(l, -m)`` stands, ``(K,)``."""
     degrees = torch.arange(degree + 1, device=device)
@@ -77,6 +78,7 @@ def _euler(rotation: Tensor) -> tuple[float, float, float]:
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)
 def _half_turn(degree: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """The half turn that exchanges the axes x and z, on coefficients, as CSR: ``degree^3 / 3`` entries.
 

@@ -62,7 +62,8 @@ class LongitudeLatitudeEncoding(PositionalEncoding):
     def at_lonlat(self, lon: Tensor, lat: Tensor) -> Tensor:
         lon, lat = promoted("lon", lon), promoted("lat", lat)
         lonlat_to_xyz(lon.detach(), lat.detach())  # for its checks
-        return self._of_lonlat(*torch.broadcast_tensors(lon, lat))
+        # Whole turns off, as directions have them: some of these encodings know no period.
+        return self._of_lonlat(*torch.broadcast_tensors(lon - 360 * (lon.detach() / 360).round(), lat))
 
     def _of_directions(self, xyz: Tensor) -> Tensor:
         x, y, z = xyz.unbind(dim=-1)
@@ -74,6 +75,10 @@ class LongitudeLatitudeEncoding(PositionalEncoding):
     @abstractmethod
     def _of_lonlat(self, lon: Tensor, lat: Tensor) -> Tensor:
         """Features of longitudes and latitudes in degrees, of one shape."""
+
+
+#: How far from 1 rounding leaves a length.
+HALF_TOLERANCE = {torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
 
 
 def promoted(name: str, values: Tensor) -> Tensor:
@@ -88,15 +93,17 @@ def promoted(name: str, values: Tensor) -> Tensor:
 
 
 def unit_vectors(xyz: Tensor) -> Tensor:
-    """Want unit vectors ``(..., 3)``; the same in a type that is computed in."""
+    """Want unit vectors ``(..., 3)``; the same in a type that is computed in. Those in half precision get their length back."""
+    half = isinstance(xyz, Tensor) and xyz.dtype in HALF_TOLERANCE
+    tolerance = HALF_TOLERANCE[xyz.dtype] if half else None
     xyz = promoted("xyz", xyz)
     if xyz.dim() == 0 or xyz.shape[-1] != 3:
         hint = "longitude and latitude go through .at_lonlat" if xyz.dim() and xyz.shape[-1] == 2 else ""
         raise ArgumentError(problem("xyz", "shape (..., 3)", tuple(xyz.shape), hint))
     if not torch.compiler.is_compiling():
         length = xyz.detach().norm(dim=-1)
-        wrong = ~((length - 1).abs() <= LENGTH_TOLERANCE[xyz.dtype])
+        wrong = ~((length - 1).abs() <= (tolerance or LENGTH_TOLERANCE[xyz.dtype]))
         if bool(wrong.any()):
             hint = "divide by the length, or use .at_lonlat for longitude and latitude"
             raise ArgumentError(problem("xyz", "unit vectors", f"one of length {float(length[wrong][0]):g}", hint))
-    return xyz
+    return xyz / xyz.norm(dim=-1, keepdim=True) if half else xyz
