@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -206,9 +206,16 @@ class _Reader:
             labels = tuple(str(label) for label in names)
         else:
             self.numbers(name)
-            exact = column if column.dtype.kind in "fiub" else np.array([Decimal(cell) for cell in column], dtype=object)
-            values, first, found = np.unique(exact, return_index=True, return_inverse=True)
-            labels = tuple(_plain(value) for value in values) if exact is column else tuple(column[first].tolist())
+            if column.dtype.kind in "fiub":
+                values, found = np.unique(column, return_inverse=True)
+                labels = tuple(_plain(value) for value in values)
+            else:
+                texts = list(dict.fromkeys(column))
+                _, first, numbers = np.unique(
+                    np.array([_exact(text) for text in texts], dtype=object), return_index=True, return_inverse=True
+                )
+                number = dict(zip(texts, numbers.tolist(), strict=True))
+                found, labels = np.array([number[cell] for cell in column]), tuple(texts[i] for i in first)
         if len(labels) < 2:
             raise ArgumentError(problem(name, "a target of two classes at least", f"{labels[0]!r} in all {len(column)} rows"))
         return found.astype(np.int64), labels
@@ -223,6 +230,13 @@ def _number(cell: str) -> float | None:
         return None if "_" in cell else float(cell)  # Python reads 1_0 as 10
     except ValueError:
         return None
+
+
+def _exact(cell: str) -> Decimal:
+    try:
+        return Decimal(cell)
+    except InvalidOperation:  # an exponent of nineteen digits, where the number itself was found finite: 0
+        return Decimal(float(cell))
 
 
 def _plain(value: np.generic) -> str:
