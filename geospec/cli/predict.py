@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,11 +63,24 @@ def _predicted(model: Any, at: tuple[Any, Any], told: dict[str, Any]) -> dict[st
     device = model.network.first.weight.device
     with torch.no_grad():
         outputs = model.at_lonlat(*(part.to(device) for part in at)).cpu()
-    names = told.get("targets") or [f"output {i}" for i in range(outputs.shape[1])]
+    names = _column_names(told.get("targets") or [f"output {i}" for i in range(outputs.shape[1])])
     if told.get("classes"):
         probability, found = outputs.softmax(dim=1).max(dim=1)
         return {names[0]: np.array(told["classes"])[found.numpy()], f"{names[0]} probability": probability.numpy()}
     return dict(zip(names, outputs.numpy().T, strict=True))
+
+
+def _column_names(targets: list[str]) -> list[str]:
+    """The targets' names; one that a reader would take for a place's is written with ``predicted`` before it."""
+    from geospec.datasets.location_table import LATITUDES, LONGITUDES
+
+    names = []
+    for target in targets:
+        name = target
+        while name.lower() in (*LONGITUDES, *LATITUDES) or (name != target and name in targets):
+            name = f"predicted {name}"
+        names.append(name)
+    return names
 
 
 def _write(path: Path, columns: dict[str, Any]) -> None:
@@ -77,8 +91,10 @@ def _write(path: Path, columns: dict[str, Any]) -> None:
 
     with written_aside(path) as aside:
         if path.suffix == ".npz":
-            with open(aside, "wb") as file:
-                np.savez_compressed(file, **columns)
+            with zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive:  # np.savez takes no array that is called "file"
+                for name, column in columns.items():
+                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                        np.lib.format.write_array(member, column, allow_pickle=False)
             return
         with open(aside, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)

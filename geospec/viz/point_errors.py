@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import ArgumentError, problem
 from .axes import Axes, ticks
 from .projections import lonlat_of
-from .sphere_field import Field, SphereField, asked, plain_array
+from .sphere_field import Field, SphereField, asked
 
 #: Latitude bands of the figure, in degrees.
 _BAND = 15
@@ -36,15 +36,9 @@ class PointErrors:
         ------
         ArgumentError : other than ``m`` finite numbers, one at least; of classes, other than their numbers.
         """
-        wanted = plain_array(targets).astype(np.float64)
-        if wanted.shape != (len(xyz),) or not len(wanted):
-            raise ArgumentError(problem(name, f"one number per point, ({len(xyz)},), one at least", f"shape {wanted.shape}"))
-        off = ~np.isfinite(wanted)
-        if drawn.classes is not None:
-            off |= (wanted < 0) | (wanted >= len(drawn.classes)) | (wanted != np.rint(wanted))
-        if off.any():
-            what = "finite numbers" if drawn.classes is None else f"class numbers from 0 to {len(drawn.classes) - 1}"
-            raise ArgumentError(problem(name, what, f"{wanted[off][0]:g} in row {np.flatnonzero(off)[0]}"))
+        wanted = drawn.at_points(name, targets, len(xyz))
+        if not len(wanted):
+            raise ArgumentError(problem(name, "one number per point, one at least", "no points"))
         lon, lat = lonlat_of(xyz)
         found = asked(name, given, torch.as_tensor(xyz, dtype=torch.float32)).astype(np.float64) if callable(given) else drawn.at(lon, lat)
         absolute = np.abs(found - wanted) if drawn.classes is None else (found != wanted).astype(np.float64)

@@ -7,9 +7,11 @@ A map is one wide at most half way: ``x`` runs over [-1, 1] eastward and ``y`` o
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ArgumentError, one_of, problem
+from ..ops import xyz_to_lonlat
 
 PROJECTIONS = ("equirectangular", "mollweide", "orthographic")
 
@@ -66,9 +68,9 @@ def unproject(projection: str, x: ArrayLike, y: ArrayLike, center: Center = (0.0
 
 
 def lonlat_of(xyz: NDArray) -> tuple[NDArray, NDArray]:
-    """Longitude in [-180, 180] and latitude, in degrees, of vectors ``(..., 3)``."""
-    x, y, z = np.moveaxis(xyz, -1, 0)
-    return np.degrees(np.arctan2(y, x)), np.degrees(np.arctan2(z, np.hypot(x, y)))
+    """:func:`geospec.ops.xyz_to_lonlat` of an array ``(..., 3)``."""
+    lon, lat = xyz_to_lonlat(torch.from_numpy(xyz))
+    return lon.numpy(), lat.numpy()
 
 
 def _checked(projection: str, center: Center) -> None:

@@ -102,6 +102,28 @@ class SphereField:
             return colorize(values, colormap, limits)
         return categories(len(self.classes))[np.asarray(values, dtype=np.int64)]
 
+    def at_points(self, name: str, values: Any, count: int, *, unknown: bool = False) -> NDArray[np.float64]:
+        """Values ``(count,)`` of a user's own on the scale of this field, one per point. Messages call them ``name``.
+
+        Raises
+        ------
+        ArgumentError : another shape, no numbers, not finite, save NaN where numbers may be ``unknown``; of classes, other than their
+            numbers.
+        """
+        given = plain_array(values)
+        if given.shape != (count,) or given.dtype.kind not in "biuf":
+            got = f"shape {given.shape}" if given.shape != (count,) else given.dtype
+            raise ArgumentError(problem(name, f"one number per point, ({count},)", got))
+        array = given.astype(np.float64)
+        if self.classes is None:
+            wanted, off = "finite numbers" + (", NaN where unknown" if unknown else ""), np.isinf(array) | (np.isnan(array) & (not unknown))
+        else:
+            wanted, off = f"class numbers from 0 to {len(self.classes) - 1}", ~((array >= 0) & (array < len(self.classes)))
+            off |= array != np.rint(array)
+        if off.any():
+            raise ArgumentError(problem(name, wanted, f"{array[off][0]:g} in row {np.flatnonzero(off)[0]}"))
+        return array
+
     def _with_poles(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         values, latitudes = self.values, self.latitudes
         if latitudes[0] < 90:

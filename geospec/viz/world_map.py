@@ -12,7 +12,7 @@ from ..errors import ArgumentError, problem
 from .colormaps import categories, choose
 from .projections import Center, aspect_of, lonlat_of, project, unproject
 from .sheets import Panel, compose
-from .sphere_field import Field, SphereField, by_name, directions_of, plain_array
+from .sphere_field import Field, SphereField, by_name, directions_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -50,12 +50,14 @@ def world_map(
     width : of the map, in pixels.
     colormap, limits : of numbers, see :func:`geospec.viz.colormaps.choose`. classes : their names.
     latitudes : ``(n_lat,)`` of the grid's rows, falling; by default the middles of equal steps.
-    points : unit vectors ``(m, 3)``, drawn as dots; point_values : ``(m,)``, their colours on the field's scale.
+    points : unit vectors ``(m, 3)``, drawn as dots; point_values : ``(m,)``, their colours on the field's scale, of
+        classes their numbers, else NaN is grey.
     graticule : meridians and parallels every 30 degrees.
 
     Raises
     ------
-    ArgumentError : see :meth:`SphereField.of`; points that are no unit vectors; an unknown projection.
+    ArgumentError : see :meth:`SphereField.of`; points that are no unit vectors, point values without points, of another length, infinite
+        or no class's number; an unknown projection.
     """
     drawn = SphereField.of("field", field, latitudes=latitudes, classes=classes)
     panel = map_panel(
@@ -94,6 +96,8 @@ def world_maps(
     """
     if not fields:
         raise ArgumentError(problem("fields", "at least one field", "none"))
+    if columns < 1:
+        raise ArgumentError(problem("columns", "at least 1", columns))
     drawn = {name: SphereField.of(f"fields[{name!r}]", f, latitudes=latitudes, classes=classes) for name, f in fields.items()}
     own_limits, own_maps = by_name("limits", limits, drawn), by_name("colormap", colormap, drawn)
     shared = [f.values.ravel() for name, f in drawn.items() if one_scale and f.classes is None and name not in own_limits]
@@ -127,6 +131,8 @@ def map_panel(
     canvas.fill(field, colormap, limits)
     if graticule:
         canvas.graticule()
+    if points is None and point_values is not None:
+        raise ArgumentError(problem("points", "where the point values are", "none"))
     if points is not None:
         canvas.dots(*_dots(field, points, point_values, colormap, limits))
     canvas.outline()
@@ -139,9 +145,7 @@ def _dots(field: SphereField, points: Any, values: Any, colormap: str, limits: t
     xyz = directions_of("points", points)
     if values is None:
         return xyz, np.broadcast_to(np.array([28, 31, 38]), (len(xyz), 3))
-    array = plain_array(values)
-    if array.shape != (len(xyz),):
-        raise ArgumentError(problem("point_values", f"one number per point, ({len(xyz)},)", array.shape))
+    array = field.at_points("point_values", values, len(xyz), unknown=True)
     return xyz, np.rint(field.colors(array, colormap, limits) * 255).astype(int)
 
 

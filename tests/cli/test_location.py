@@ -139,3 +139,17 @@ def test_prediction_without_names_and_what_it_refuses(run, stations, tmp_path):
     assert "wanted weights" in run("predict", stations, stations, "-o", tmp_path / "q.csv").error
     assert "lon: wanted a column of" in run("predict", tmp_path / "e.safetensors", stations, "-o", tmp_path / "q.csv", "--lon", "x").error
     assert not (tmp_path / "q.csv").exists()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npz"])
+def test_targets_called_like_places(run, tmp_path, suffix):
+    data, out = tmp_path / "t.csv", tmp_path / f"p{suffix}"
+    data.write_text("x,y,lon,Latitude,predicted lon,file\n" + "\n".join(f"{7 * i},{i},{i},{2 * i},{-i},{i % 3}" for i in range(40)))
+    places = ("--lon", "x", "--lat", "y")
+    words = (*SIZES[:-4], "--epochs", 1, *places)
+    assert run("train", "location", data, "-o", tmp_path / "e.safetensors", *words).code == 0
+    done = run("predict", tmp_path / "e.safetensors", data, "-o", out, *places, "--json")
+    names = ["predicted predicted lon", "predicted Latitude", "predicted lon", "file"]
+    assert json.loads(done.out)["columns"] == ["lon", "lat", *names]
+    found = read_location_table(out)
+    assert (found.lon.tolist(), found.lat.tolist(), found.names) == ([7 * i for i in range(40)], list(range(40)), tuple(names))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 import torch
 
-from geospec.datasets import read_location_table
+from geospec.datasets import read_location_table, read_places
 from geospec.errors import ArgumentError, FileFormatError
 
 
@@ -80,6 +82,15 @@ def test_npz(tmp_path):
         (["lon,lat,t", "0,0,1", "1,0"], {}, FileFormatError, "line 3: wanted 3 cells, as in the header, got 2"),
         (["lon,lat,t"], {}, FileFormatError, "wanted a header and rows below it, got 1 lines"),
         (["lon,lat,lat", "0,0,1"], {}, FileFormatError, "wanted a header of distinct names"),
+        (["lon,lat,t", "0,0,1", "1,1,1_0"], {}, FileFormatError, "line 3, t: wanted a number, as in 1 other rows, got '1_0'"),
+        (["lon,lat,t", "0,1_0,1", "1,1,2"], {}, FileFormatError, "line 2, lat: wanted a number from -90 to 90, got '1_0'"),
+        (
+            ["lon,lat,t", "0,0,1700000001", "1,1,1700000002"],
+            {},
+            ArgumentError,
+            "t: wanted a target that varies as float32, got numbers from 1700000001.0 to 1700000002.0, .* subtract an offset",
+        ),
+        (["lon,lat,t", "0,0,1", "1,1,-1e300"], {}, FileFormatError, "line 3, t: wanted a number of float32, .*, got -1e.300; .*scale"),
         (["lon,lat", "0,0"], {}, ArgumentError, "targets: wanted a column beside longitude and latitude"),
         (["lon,lat,t", "0,0,5", "1,1,5"], {}, ArgumentError, "t: wanted a target that varies, got 5 in all 2 rows"),
         (["lon,lat,t", "0,0,a", "1,1,a"], {}, ArgumentError, "t: wanted a target of two classes at least, got 'a' in all 2 rows"),
@@ -101,6 +112,83 @@ def test_npz(tmp_path):
 def test_refusals(tmp_path, lines, options, error, told):
     with pytest.raises(error, match=told):
         read_location_table(csv(tmp_path, *lines), **options)
+
+
+@pytest.mark.parametrize(
+    ("cells", "names"),
+    [
+        (("5219882", "5219881", "5219881.0"), ("5219881", "5219882")),
+        (("617700169958293503", "617700169958293502", "617700169958293502"), ("617700169958293502", "617700169958293503")),
+        (("5", "1e-9999999999999999999", "0"), ("1e-9999999999999999999", "5")),
+        (("007", "5.50", "5.5"), ("5.50", "007")),
+    ],
+)
+def test_classes_of_numbers_keep_their_text(tmp_path, cells, names):
+    table = read_location_table(csv(tmp_path, "lon,lat,id", *(f"{i},0,{cell}" for i, cell in enumerate(cells))), classes=True)
+    assert (table.classes, table.targets.tolist()) == (names, [1, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        (np.array([5219882, 5219881]), ("5219881", "5219882")),
+        (np.array([2**60 + 1, 2**60]), ("1152921504606846976", "1152921504606846977")),
+        (np.array([2, 0.1], np.float32), ("0.1", "2")),
+        (np.array([1.0000001, 1.0]), ("1", "1.0000001")),
+    ],
+)
+def test_classes_of_numbers_in_arrays(tmp_path, values, names):
+    np.savez(tmp_path / "t.npz", lon=np.arange(2), lat=np.zeros(2), id=values)
+    table = read_location_table(tmp_path / "t.npz", classes=True)
+    assert (table.classes, table.targets.tolist()) == (names, [1, 0])
+
+
+@pytest.mark.parametrize(
+    ("lines", "columns"),
+    [
+        (["", "lon\tlat\ta,b", "0\t1\t2", "3\t4\t5"], ("a,b",)),
+        (['lon;lat;"temp, mean, max"', "0;1;2", "3;4;5"], ("temp, mean, max",)),
+        (['"a, b', ', c";lon;lat', "2;0;1", "5;3;4"], ("a, b\n, c",)),
+        (['5";lon;lat', "2;0;1", "5;3;4"], ('5"',)),
+    ],
+)
+def test_marks_between_cells(tmp_path, lines, columns):
+    table = read_location_table(csv(tmp_path, *lines, name="t.TSV"))
+    assert (table.names, table.lon.tolist(), table.targets.tolist()) == (columns, [0, 3], [[2], [5]])
+
+
+def test_one_target_as_a_string(tmp_path):
+    assert read_location_table(csv(tmp_path, "lon,lat,rain,r", "0,0,1,2", "1,1,2,3"), targets="rain").names == ("rain",)
+
+
+def test_columns_that_serve_twice(tmp_path):
+    path = csv(tmp_path, "lon,lat,t", "0,0,1", "1,1,2")
+    for read in (read_location_table, read_places):
+        with pytest.raises(ArgumentError, match="lon and lat: wanted two columns, got 'lat' for both"):
+            read(path, lon="lat", lat="lat")
+    with pytest.raises(ArgumentError, match="targets: wanted columns beside longitude and latitude, got 'lon'"):
+        read_location_table(path, targets=["t", "lon"])
+
+
+def test_npz_that_are_none(tmp_path):
+    path = tmp_path / "t.npz"
+    with open(path, "wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(FileFormatError, match="an npz of plain arrays, got one array without a name, an npy"):
+        read_location_table(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("lon", "1 2 3")
+    with pytest.raises(FileFormatError, match=r"t\.npz, lon: wanted an array, got another file"):
+        read_location_table(path)
+    np.savez_compressed(path, lon=np.arange(20.0), lat=np.zeros(20), t=np.arange(20.0))
+    whole, told = path.read_bytes(), set()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            read_location_table(path)
+        except (FileFormatError, ArgumentError) as error:
+            told.add(type(error.__cause__).__name__)
+    assert {"error", "BadZipFile", "NotImplementedError"} <= told  # the first is zlib's
 
 
 def test_files_that_are_no_tables(tmp_path):

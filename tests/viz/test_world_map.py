@@ -159,6 +159,10 @@ def test_points_have_the_colours_of_their_values_and_back_sides_none():
     plain, behind = map_panel(flat, **style).image, map_panel(flat, points=-front, point_values=[1.0], **style).image
     assert np.array_equal(plain, behind)
     assert not np.array_equal(plain, image)
+    unknown = map_panel(flat, points=front, point_values=[np.nan], **style).image
+    assert np.allclose(unknown[image.shape[0] // 2, 300] / 255, MISSING, atol=0.02)
+    classes = map_panel(SphereField.of("f", np.eye(2, dtype=int)), points=front, point_values=[1.0], **style).image
+    assert np.allclose(classes[image.shape[0] // 2, 300] / 255, categories(2)[1], atol=0.02)
 
 
 def test_pictures_and_their_scale():
@@ -203,6 +207,13 @@ def test_colours_of_classes_lie_apart():
         (np.zeros((2, 4)), {"points": [[1.0, np.nan, 0]]}, "points: wanted unit vectors, got length nan in row 0"),
         (np.zeros((2, 4)), {"points": [[10.0, 20.0]]}, r"points: wanted unit vectors \(n, 3\)"),
         (np.zeros((2, 4)), {"points": [[1.0, 0, 0]], "point_values": [1, 2]}, r"point_values: wanted one number per point, \(1,\)"),
+        (np.zeros((2, 4)), {"points": [[1.0, 0, 0]], "point_values": [-np.inf]}, "finite numbers, NaN where unknown, got -inf in row 0"),
+        (np.zeros((2, 4)), {"points": [[1.0, 0, 0]], "point_values": ["a"]}, r"point_values: wanted one number per point, \(1,\), got <U1"),
+        (np.zeros((2, 4)), {"point_values": [1]}, "points: wanted where the point values are, got none"),
+        *(
+            (np.eye(2, dtype=int), {"points": np.eye(3)[:2], "point_values": [1, bad]}, f"class numbers from 0 to 1, got {bad} in row 1")
+            for bad in (7, -1, np.nan, 0.5)
+        ),
         (np.zeros((2, 4)), {"colormap": "jet"}, "colormap: wanted one of"),
     ],
 )
@@ -214,6 +225,8 @@ def test_refusals(field, options, told):
 def test_refusals_of_several():
     with pytest.raises(ArgumentError, match="fields: wanted at least one field"):
         world_maps({})
+    with pytest.raises(ArgumentError, match="columns: wanted at least 1, got 0"):
+        world_maps({"a": np.zeros((2, 4))}, columns=0)
     with pytest.raises(ArgumentError, match=r"fields\['b'\]: wanted a grid"):
         world_maps({"a": np.zeros((2, 4)), "b": np.zeros(3)})
     with pytest.raises(ArgumentError, match="limits: wanted names of fields: a, got 'c'"):
