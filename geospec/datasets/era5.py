@@ -136,7 +136,8 @@ def _classic(path: Path) -> dict[str, Values]:
 
 def _netcdf4(path: Path) -> dict[str, Values]:
     xarray = require_package("xarray", "read_era5 on a NetCDF-4 file", "geospec[netcdf]")
-    require_package("h5netcdf", "read_era5 on a NetCDF-4 file", "geospec[netcdf]")
+    for needed in ("h5netcdf", "h5py"):
+        require_package(needed, "read_era5 on a NetCDF-4 file", "geospec[netcdf]")
     with xarray.open_dataset(path, engine="h5netcdf", decode_times=False) as file:
         return _numbers({name: variable.to_numpy() for name, variable in file.variables.items()})
 
