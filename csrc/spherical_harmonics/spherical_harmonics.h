@@ -28,7 +28,7 @@ struct Direction {
 template <class T>
 constexpr double kTolerance = sizeof(T) == 4 ? 2e-4 : 2e-6;
 
-// Of a vector of any length, or of length about 1. Whether the vector may be taken for a direction is said in `usable`.
+// Of a vector of any length, or of length about 1. `usable` becomes whether it may be taken for a direction.
 template <class T>
 GEOSPEC_HOST_DEVICE Direction direction(const T* xyz, bool normalize, bool& usable) {
   const double a = xyz[0], b = xyz[1], c = xyz[2], square = a * a + b * b + c * c, off = square - 1;

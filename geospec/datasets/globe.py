@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import ArgumentError, problem, require_package
 from ..ops import lonlat_to_xyz, spherical_harmonics_linear, xyz_to_lonlat
+from ..ops.harmonic_table import degrees_and_orders
 from ..shapes import Sphere
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def _series(xyz: Tensor, *, coefficients: Tensor) -> Tensor:
 
 def _random_series(degree: int, decay: float, generator: torch.Generator) -> Tensor:
     """Coefficients ``(1, (degree + 1)^2)`` of a field of variance 1, whose power in each degree is as asked, not on average but exactly."""
-    degrees = torch.arange(degree + 1).repeat_interleave(2 * torch.arange(degree + 1) + 1)
+    degrees, _ = degrees_and_orders(degree)
     drawn = torch.randn(len(degrees), generator=generator, dtype=torch.float64)
     power = torch.zeros(degree + 1, dtype=torch.float64).index_add(0, degrees, drawn.square())
     wanted = torch.arange(degree + 1, dtype=torch.float64).clamp(min=1) ** -decay

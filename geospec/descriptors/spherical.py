@@ -10,7 +10,7 @@ from torch import Tensor
 from .. import ops
 from ..bases.spherical import SphericalHarmonics
 from ..errors import ArgumentError, ShapeError, problem
-from ..ops.harmonic_table import check_degree
+from ..ops.harmonic_table import check_degree, degrees_and_orders
 from ..shapes.cloud import PointCloud
 from ..shapes.mesh import Mesh
 from ..shapes.sphere import Sphere
@@ -113,7 +113,7 @@ def _spectra(offset: Tensor, share: Tensor, owner: Tensor, n: int, step: float, 
             inside = torch.nonzero((shell >= 0) & (shell < shells))[:, 0]
             at = owner[rows][inside] * shells + shell[inside].long()
             density = density.index_add(0, at, harmonics[inside] * (share[rows] * weight)[inside, None])
-    degrees = torch.arange(degree + 1, device=offset.device).repeat_interleave(2 * torch.arange(degree + 1, device=offset.device) + 1)
+    degrees, _ = degrees_and_orders(degree, offset.device)
     energy = density.new_zeros(n * shells, degree + 1).index_add(1, degrees, density.square())
     tiny = torch.finfo(energy.dtype).tiny
     return torch.where(energy > 0, energy.clamp(min=tiny).sqrt(), 0).reshape(n, shells, degree + 1)

@@ -81,14 +81,17 @@ def check_degree(degree: object, largest: int | None = None) -> int:
     return degree
 
 
-def _degrees_and_orders(degree: int) -> tuple[NDArray, NDArray]:
-    l = np.repeat(np.arange(degree + 1), 2 * np.arange(degree + 1) + 1)  # noqa: E741
-    return l, np.arange(len(l)) - l * l - l
+def degrees_and_orders(degree: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
+    """Degree ``l`` and order ``m`` of each harmonic, ``((degree + 1)^2,)`` int64 each, in the order ``l^2 + l + m``."""
+    each = torch.arange(degree + 1, device=device)
+    l = each.repeat_interleave(2 * each + 1)  # noqa: E741
+    return l, torch.arange(len(l), device=device) - l * l - l
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def _factors(convention: HarmonicConvention, degree: int) -> Tensor:
-    l, m = _degrees_and_orders(degree)  # noqa: E741
+    l, m = (index.numpy() for index in degrees_and_orders(degree))  # noqa: E741
     return torch.from_numpy(convention._factor(l, np.abs(m)))
 
 

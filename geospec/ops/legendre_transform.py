@@ -10,7 +10,7 @@ from torch import Tensor
 from ..errors import ArgumentError, problem
 from . import library  # noqa: F401  (registers the ops)
 from .checks import check_same_device
-from .harmonic_table import CONVENTIONS, LARGEST_DEGREE, check_degree, recurrence
+from .harmonic_table import CONVENTIONS, LARGEST_DEGREE, check_degree, degrees_and_orders, recurrence
 from .spherical_harmonics import degree_of
 from .spherical_harmonics import reference as harmonics
 
@@ -107,9 +107,7 @@ def reference_synthesis(coefficients: Tensor, nodes: Tensor, table: Tensor, fact
 
 def _meridian(nodes: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
     """Cosine harmonics ``(l, |m|)`` on the meridian of longitude 0 times the rings' factors, ``(rings, k)``; and the orders ``(k,)``."""
-    count = torch.arange(degree_of(table) + 1, device=nodes.device)
-    degrees = count.repeat_interleave(2 * count + 1)
-    orders = torch.arange(len(degrees), device=nodes.device) - degrees * degrees - degrees
+    degrees, orders = degrees_and_orders(degree_of(table), nodes.device)
     cosine, sine, factor = nodes.unbind(dim=1)
     values = harmonics(torch.stack([sine, torch.zeros_like(sine), cosine], dim=1), table, True)
     return values[:, degrees * degrees + degrees + orders.abs()] * factor[:, None], orders

@@ -21,7 +21,7 @@ from torch import Tensor
 from ..errors import ArgumentError, problem
 from . import library  # noqa: F401  (registers the ops)
 from .harmonic_table import HarmonicConvention, recurrence
-from .spherical_harmonics import LENGTH_TOLERANCE, degree_of
+from .spherical_harmonics import degree_of, reference_length
 
 #: Nodes under the bump on a side, terms of its polynomials, and how much finer the grid is than the degree needs.
 SAMPLING = {torch.float32: (7, 9, 2.25), torch.float64: (14, 16, 2.0)}
@@ -158,11 +158,7 @@ def from_grid(grad: Tensor, tables: Tables) -> Tensor:
 
 def _taps(xyz: Tensor, pieces: Tensor, half: int, normalize: bool) -> tuple[Tensor, Tensor]:
     """Nodes ``(n, width, width)`` around each direction, and their weights."""
-    length = xyz.double().norm(dim=1)
-    if xyz.numel():
-        wrong = ~(length > 0) if normalize else ~((length - 1).abs() <= LENGTH_TOLERANCE[xyz.dtype])
-        if bool((wrong | ~length.isfinite()).any()):
-            raise RuntimeError("xyz: wanted unit vectors")
+    reference_length(xyz, normalize)
     x, y, z = (xyz.double() + 0.0).unbind(dim=1)  # zeros without a sign
     angles = torch.stack([torch.atan2(torch.hypot(x, y), z), torch.atan2(y, x) + math.pi])
     place = angles * (half / math.pi)

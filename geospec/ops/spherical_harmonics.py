@@ -97,13 +97,19 @@ def degree_of(table: Tensor) -> int:
     return (math.isqrt(8 * table.shape[0] + 1) - 3) // 2
 
 
+def reference_length(xyz: Tensor, normalize: bool) -> Tensor:
+    """Lengths ``(n,)`` of vectors that may be taken for directions; twins refuse others in fewer words than kernels."""
+    length = xyz.norm(dim=1)
+    known = length.detach()
+    fit = known > 0 if normalize else (known - 1).abs() <= LENGTH_TOLERANCE[xyz.dtype]
+    if not bool((fit & known.isfinite()).all()):
+        raise RuntimeError("xyz: wanted unit vectors")
+    return length
+
+
 def reference(xyz: Tensor, table: Tensor, normalize: bool) -> Tensor:
     """The op behind :func:`spherical_harmonics` in plain PyTorch, differentiable by PyTorch itself."""
-    length = xyz.norm(dim=1, keepdim=True)
-    if xyz.numel():
-        wrong = ~(length.detach() > 0) if normalize else ~((length.detach() - 1).abs() <= LENGTH_TOLERANCE[xyz.dtype])
-        if bool((wrong | ~length.isfinite()).any()):
-            raise RuntimeError("xyz: wanted unit vectors")
+    length = reference_length(xyz, normalize)[:, None]
     x, y, z = (xyz / length).unbind(dim=1)
     south = z < 0
     height = torch.where(south, -z, z)

@@ -13,7 +13,7 @@ from torch import Tensor
 from ... import ops
 from ...errors import ArgumentError, problem
 from ...ops.harmonic_sums import harmonic_adjoint, harmonic_gradient, harmonic_synthesis
-from ...ops.harmonic_table import LARGEST_DEGREE, HarmonicConvention, check_degree
+from ...ops.harmonic_table import LARGEST_DEGREE, HarmonicConvention, check_degree, degrees_and_orders
 from ...shapes.sphere import AREA, Rings, Sphere
 from ..base import Basis
 from .fitting import normal_factor, solve
@@ -338,8 +338,7 @@ class SphericalHarmonics(Basis):
 
 def _degrees(k: int, device: torch.device) -> Tensor:
     """Degrees of the first ``k`` modes."""
-    count = torch.arange(math.isqrt(k - 1) + 1, device=device)
-    return count.repeat_interleave(2 * count + 1)[:k]
+    return degrees_and_orders(math.isqrt(k - 1), device)[0][:k]
 
 
 def _as_columns(values: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:

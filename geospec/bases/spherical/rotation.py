@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ... import ops
 from ...errors import ArgumentError, problem
+from ...ops.harmonic_table import degrees_and_orders
 
 #: How far from orthogonal a motion may be.
 SLACK = {torch.float32: 1e-4, torch.float64: 1e-6}
@@ -48,11 +49,8 @@ def rotate(coefficients: Tensor, motion: Tensor, degree: int) -> Tensor:
 @torch.inference_mode(False)
 def _orders(degree: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Of each mode ``(l, m)``: whether ``l`` is odd, ``(K, 1)``; ``m + degree``; and where ``(l, -m)`` stands, ``(K,)``."""
-    degrees = torch.arange(degree + 1, device=device)
-    l = degrees.repeat_interleave(2 * degrees + 1)  # noqa: E741
-    middle = l * l + l
-    m = torch.arange(len(l), device=device) - middle
-    return (l % 2 == 1)[:, None], m + degree, middle - m
+    l, m = degrees_and_orders(degree, device)  # noqa: E741
+    return (l % 2 == 1)[:, None], m + degree, l * l + l - m
 
 
 def _checked(motion: Tensor) -> Tensor:
