@@ -11,7 +11,7 @@ PACKAGE = Path(geospec.__file__).parent
 
 # What each part of the tree may import, apart from itself and ``errors``.
 PATH = ["errors", "writing", "weights", "ops", "factor", "shapes", "laplacians", "geodesics", "transport", "metrics", "losses", "probes"]
-PATH += ["nn", "diffusion", "bases", "descriptors", "training", "maps", "models"]
+PATH += ["nn", "diffusion", "bases", "codes", "descriptors", "training", "maps", "models"]
 ALLOWED = {
     **{part: set(PATH[:i]) for i, part in enumerate(PATH)},
     "training": {"writing"},

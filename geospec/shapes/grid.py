@@ -1,0 +1,132 @@
+"""Regular grids of cells in space, and distance fields on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..errors import ArgumentError, ShapeError, problem
+from ..ops.isosurface import isosurface
+from .mesh import Mesh
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A box of ``shape = (nz, ny, nx)`` equal cells. Values stand at the cells' centres.
+
+    Arrays on a grid have the axes z, y, x, so that x runs fastest; points, corners and spacings are (x, y, z). The centre of cell
+    ``(i, j, k)`` is ``lower + ((k, j, i) + 0.5) * spacing``. A signal is the cells flattened, ``(n, c)`` with ``n = nz ny nx``.
+
+    Parameters
+    ----------
+    shape : (nz, ny, nx) cells.
+    lower : (x, y, z) of the box's lowest corner.
+    spacing : (x, y, z) sides of a cell, or one number.
+    dtype, device : of :attr:`points` and :attr:`measure`.
+
+    Raises
+    ------
+    ShapeError : a size that is not a positive integer, a corner or a spacing that is not finite, a spacing that is not positive.
+    """
+
+    shape: tuple[int, int, int]
+    lower: tuple[float, float, float]
+    spacing: tuple[float, float, float]
+    dtype: torch.dtype = torch.float32
+    device: torch.device | str = "cpu"
+
+    def __post_init__(self) -> None:
+        shape = self.shape
+        if len(shape) != 3 or any(int(n) != n or n < 1 for n in shape):
+            raise ShapeError(problem("shape", "three positive integers (nz, ny, nx)", shape))
+        spacing = _three("spacing", self.spacing)
+        if min(spacing) <= 0:
+            raise ShapeError(problem("spacing", "positive sides (x, y, z)", spacing))
+        object.__setattr__(self, "shape", tuple(int(n) for n in shape))
+        object.__setattr__(self, "lower", _three("lower", self.lower))
+        object.__setattr__(self, "spacing", spacing)
+
+    @classmethod
+    def box(cls, lower: Sequence[float] | float, upper: Sequence[float] | float, resolution: int | Sequence[int]) -> Grid:
+        """The box between two corners (x, y, z), in ``resolution`` cells: one number for all axes, or (nz, ny, nx)."""
+        low, high = _three("lower", lower), _three("upper", upper)
+        shape = (resolution,) * 3 if isinstance(resolution, int) else tuple(resolution)
+        if len(shape) != 3 or min(shape) < 1:
+            raise ShapeError(problem("resolution", "a positive integer, or three (nz, ny, nx)", resolution))
+        spacing = tuple((h - l) / n for l, h, n in zip(low, high, reversed(shape), strict=True))
+        return cls(shape, low, spacing)  # type: ignore[arg-type]
+
+    @property
+    def upper(self) -> tuple[float, float, float]:
+        """(x, y, z) of the box's highest corner."""
+        return tuple(l + n * s for l, n, s in zip(self.lower, reversed(self.shape), self.spacing, strict=True))  # type: ignore[return-value]
+
+    @property
+    def n_points(self) -> int:
+        """Number of cells."""
+        return math.prod(self.shape)
+
+    @property
+    def measure(self) -> Tensor:
+        """Volume of each cell ``(n,)``."""
+        return torch.full((self.n_points,), math.prod(self.spacing), dtype=self.dtype, device=self.device)
+
+    @property
+    def points(self) -> Tensor:
+        """Centres of the cells ``(n, 3)``."""
+        z, y, x = (torch.arange(n, dtype=torch.float64, device=self.device) for n in self.shape)
+        index = torch.stack(torch.meshgrid(z, y, x, indexing="ij"), dim=-1).flip(-1).reshape(-1, 3)
+        return self.from_index(index).to(self.dtype)
+
+    def from_index(self, index: Tensor) -> Tensor:
+        """Points ``(..., 3)`` in space of places (x, y, z) counted in cells, where the centre of the first cell is 0."""
+        return (index + 0.5) * index.new_tensor(self.spacing) + index.new_tensor(self.lower)
+
+    def to_index(self, points: Tensor) -> Tensor:
+        """The inverse of :meth:`from_index`."""
+        return (points - points.new_tensor(self.lower)) / points.new_tensor(self.spacing) - 0.5
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Grid:
+        """The same grid, with points on another device or in another float type."""
+        return replace(self, device=self.device if device is None else device, dtype=dtype or self.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class DistanceField:
+    """Distances to a surface at the cells of a grid: negative inside, cut at ``truncation`` either way.
+
+    Parameters
+    ----------
+    values : (nz, ny, nx) float32 or float64, in the units of the grid.
+    grid : where they stand.
+    truncation : the largest distance that is told.
+    """
+
+    values: Tensor
+    grid: Grid
+    truncation: float
+
+    def __post_init__(self) -> None:
+        if tuple(self.values.shape) != self.grid.shape:
+            raise ShapeError(problem("values", f"the grid's shape {self.grid.shape}", tuple(self.values.shape)))
+        if not self.truncation > 0:
+            raise ArgumentError(problem("truncation", "a positive distance", self.truncation))
+
+    def __repr__(self) -> str:
+        return f"DistanceField({' x '.join(map(str, self.grid.shape))} cells, truncation {self.truncation:g})"
+
+    def surface(self, level: float = 0.0) -> Mesh:
+        """The surface at distance ``level``, faces counter-clockwise from outside; differentiable in the values."""
+        vertices, faces = isosurface(self.values, level)
+        return Mesh(self.grid.from_index(vertices), faces)
+
+
+def _three(name: str, value: Sequence[float] | float) -> tuple[float, float, float]:
+    three = (value,) * 3 if isinstance(value, (int, float)) else tuple(float(v) for v in value)
+    if len(three) != 3 or not all(math.isfinite(v) for v in three):
+        raise ShapeError(problem(name, "three finite numbers (x, y, z)", value))
+    return three  # type: ignore[return-value]
