@@ -7,11 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include "mesh_sdf/instruction_sets.h"
+#include "mesh_sdf/blocks.h"
 
 namespace geospec::mesh_sdf {
-
-constexpr int kLargestBlock = 16;
 
 // Where results go; nearest is null where nobody asks.
 template <class T>
@@ -29,54 +27,18 @@ class Band {
     cells_.leaves = tree.leaves.data();
   }
 
-  void visit(int64_t i, int64_t j, int64_t k) {
+  void visit(const int64_t (&first)[3]) {
     nodes_.assign(1, 0);
-    descend({i, j, k}, kLargestBlock, 0);
+    descend(first, kLargestBlock, 0);
   }
 
  private:
-  struct Region {
-    T low[3], high[3], extent, radius;  // centres of the cells of a block
-
-    Region(const Box& box, const int64_t* first, int size) {
-      double squared = 0, most = 0;
-      for (int k = 0; k < 3; ++k) {
-        const int64_t last = std::min(first[k] + size, box.n[k]) - 1;
-        const double a = box.at(k, first[k]), b = box.at(k, last);
-        low[k] = T(a);
-        high[k] = T(b);
-        squared += (b - a) * (b - a);
-        most = std::max(most, b - a);
-      }
-      extent = T(most);
-      radius = T(std::sqrt(squared) / 2);
-    }
-
-    T gap(const Node<T>& node) const {
-      T sum = 0;
-      for (int k = 0; k < 3; ++k) {
-        const T out = std::max({node.low[k] - high[k], low[k] - node.high[k], T(0)});
-        sum += out * out;
-      }
-      return sum;
-    }
-
-    T to_sample(const Node<T>& node) const {
-      T sum = 0;
-      for (int k = 0; k < 3; ++k) {
-        const T out = node.sample[k] - (low[k] + high[k]) / 2;
-        sum += out * out;
-      }
-      return sum;
-    }
-  };
-
   // Rounding may not shut out what is just within reach.
   static T square(T reach) { return reach * reach * (1 + 32 * std::numeric_limits<T>::epsilon()); }
 
   // Puts at the end of the list what is left for a block of the nodes from `begin`: those within reach, taken apart
   // where they are larger than the block.
-  void select(const Region& region, bool last, int64_t begin) {
+  void select(const Region<T>& region, bool last, int64_t begin) {
     const int64_t end = nodes_.size();
     const T reach = square(truncation_);
     T nearest = std::numeric_limits<T>::infinity();
@@ -111,17 +73,12 @@ class Band {
 
   void descend(const int64_t (&first)[3], int size, int64_t begin) {
     const int64_t end = nodes_.size();
-    select(Region(box_, first, size), size == kBlock, begin);
+    select(Region<T>(box_, first, size), size == kBlock, begin);
     if (int64_t(nodes_.size()) > end) {
       if (size == kBlock) {
         measure(first, end);
       } else {
-        const int half = size / 2;
-        for (int part = 0; part < 8; ++part) {
-          const int64_t child[3] = {first[0] + (part & 1) * half, first[1] + (part >> 1 & 1) * half,
-                                    first[2] + (part >> 2) * half};
-          if (child[0] < box_.n[0] && child[1] < box_.n[1] && child[2] < box_.n[2]) descend(child, half, end);
-        }
+        parts_of(box_, first, size, [&](const int64_t (&part)[3]) { descend(part, size / 2, end); });
       }
     }
     nodes_.resize(end);
@@ -165,14 +122,7 @@ class Band {
 
 template <class L, class T, class P>
 void measure_band(const Box& box, const Tree<T>& tree, T truncation, const Field<T>& field, const P& parallel) {
-  int64_t blocks[3];
-  for (int k = 0; k < 3; ++k) blocks[k] = (box.n[k] + kLargestBlock - 1) / kLargestBlock;
-  parallel(0, blocks[0] * blocks[1] * blocks[2], 1, [&](int64_t begin, int64_t end) {
-    Band<L, T> band(box, tree, truncation, field);
-    for (int64_t b = begin; b < end; ++b)
-      band.visit(b % blocks[0] * kLargestBlock, b / blocks[0] % blocks[1] * kLargestBlock,
-                 b / (blocks[0] * blocks[1]) * kLargestBlock);
-  });
+  every_block<Band<L, T>>(box, parallel, box, tree, truncation, field);
 }
 
 }  // namespace geospec::mesh_sdf

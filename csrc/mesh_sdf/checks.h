@@ -46,6 +46,7 @@ inline void check_mesh(const Tensor& vertices, const Tensor& faces, double trunc
   check_index(faces, "faces");
   check_same_device(vertices, "vertices", faces, "faces");
   STD_TORCH_CHECK(faces.size(0) <= INT32_MAX, "faces: wanted fewer than 2^31, got ", faces.size(0));
+  STD_TORCH_CHECK(vertices.size(0) <= INT32_MAX, "vertices: wanted fewer than 2^31, got ", vertices.size(0));
   STD_TORCH_CHECK(truncation > 0 && std::isfinite(truncation), "truncation: wanted a positive distance, got ",
                   truncation);
 }

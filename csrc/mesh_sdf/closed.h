@@ -6,37 +6,45 @@
 #include <numeric>
 #include <vector>
 
-#include "mesh_sdf/checks.h"
-#include "mesh_sdf/tree.h"
-
 namespace geospec::mesh_sdf {
 
 struct Closed {
-  bool agree, even;  // every edge has as many faces one way as the other; an even number of faces
+  bool agree = true, even = true;  // every edge has as many faces one way as the other; an even number of faces
+  std::vector<uint8_t> open;       // (f) faces with a side where those of one way outnumber the others
+};
+
+struct HalfEdge {
+  int32_t other, face;  // the larger vertex
+  bool upward;          // from the smaller to it
 };
 
 // name(c): the vertex of corner c of 3 f, in [0, n).
 template <class Name>
 Closed closed(int64_t n, int64_t f, const Name& name) {
   const auto next = [](int64_t c) { return c % 3 == 2 ? c - 2 : c + 1; };
-  std::vector<int64_t> first(n + 1);  // edges are kept with their smaller vertex
+  std::vector<int64_t> first(n + 1);  // half-edges are kept with their smaller vertex
   for (int64_t c = 0; c < 3 * f; ++c) ++first[std::min(name(c), name(next(c))) + 1];
   std::partial_sum(first.begin(), first.end(), first.begin());
-  std::vector<int64_t> place(first.begin(), first.end() - 1), edges(3 * f);  // 2 * the larger vertex + the direction
+  std::vector<int64_t> place(first.begin(), first.end() - 1);
+  std::vector<HalfEdge> edges(3 * f);
   for (int64_t c = 0; c < 3 * f; ++c) {
     const int64_t p = name(c), q = name(next(c));
-    edges[place[std::min(p, q)]++] = 2 * std::max(p, q) + (p < q);
+    edges[place[std::min(p, q)]++] = {int32_t(std::max(p, q)), int32_t(c / 3), p < q};
   }
-  Closed all = {true, true};
+  Closed all;
+  all.open.resize(f);
   for (int64_t v = 0; v < n; ++v) {
-    std::sort(edges.begin() + first[v], edges.begin() + first[v + 1]);
-    for (int64_t i = first[v]; i < first[v + 1];) {
-      const int64_t other = edges[i] / 2;
-      int64_t count = 0, balance = 0;
-      for (; i < first[v + 1] && edges[i] / 2 == other; ++i, ++count) balance += edges[i] % 2 ? 1 : -1;
-      if (other == v) continue;  // a face that names a vertex twice has no such side
-      all.agree &= balance == 0;
-      all.even &= count % 2 == 0;
+    const auto end = edges.begin() + first[v + 1];
+    std::sort(edges.begin() + first[v], end, [](const HalfEdge& a, const HalfEdge& b) { return a.other < b.other; });
+    for (auto edge = edges.begin() + first[v]; edge != end;) {
+      const auto begin = edge;
+      int64_t balance = 0;
+      for (; edge != end && edge->other == begin->other; ++edge) balance += edge->upward ? 1 : -1;
+      if (begin->other == v) continue;  // a face that names a vertex twice has no such side
+      all.even &= (edge - begin) % 2 == 0;
+      if (balance == 0) continue;
+      all.agree = false;
+      for (auto e = begin; e != edge; ++e) all.open[e->face] = 1;
     }
   }
   return all;
@@ -61,15 +69,13 @@ std::vector<int64_t> same_place(const T* vertices, int64_t n) {
   return name;
 }
 
-// What Sign::automatic stands for.
+// By the vertices' indices, then by their coordinates, where the indices leave the mesh open.
 template <class T>
-Sign choose_sign(const T* vertices, int64_t n, const int64_t* faces, int64_t f) {
+Closed closed(const T* vertices, int64_t n, const int64_t* faces, int64_t f) {
   Closed found = closed(n, f, [=](int64_t c) { return faces[c]; });
-  if (!found.agree && !found.even) {
-    const std::vector<int64_t> name = same_place(vertices, n);
-    found = closed(n, f, [&](int64_t c) { return name[faces[c]]; });
-  }
-  return found.agree ? Sign::nonzero : found.even ? Sign::parity : Sign::winding;
+  if (found.agree || found.even) return found;
+  const std::vector<int64_t> name = same_place(vertices, n);
+  return closed(n, f, [&](int64_t c) { return name[faces[c]]; });
 }
 
 }  // namespace geospec::mesh_sdf

@@ -33,10 +33,11 @@ void cross_slice(const Box& box, const Mesh<T>& mesh, const Tree<T>& tree, doubl
   }
 }
 
-// Writes -truncation inside and truncation outside. Inside is where the count of a row is odd (parity), or not zero.
-template <class T, class P>
-void sign_by_crossings(const Box& box, const Mesh<T>& mesh, const Tree<T>& tree, bool parity, T truncation, T* values,
-                       const P& parallel) {
+// Calls finish(count, value) at every cell with how often its row has entered the surface before it less how often
+// left.
+template <class T, class P, class F>
+void every_count(const Box& box, const Mesh<T>& mesh, const Tree<T>& tree, T* values, const P& parallel,
+                 const F& finish) {
   const int64_t row = box.n[0], slice = box.n[1] * row;
   parallel(0, box.n[2], 4, [&](int64_t begin, int64_t end) {
     for (int64_t k = begin; k < end; ++k) {
@@ -44,14 +45,22 @@ void sign_by_crossings(const Box& box, const Mesh<T>& mesh, const Tree<T>& tree,
       for (int64_t i = 0; i < slice; ++i) counts[i] = 0;
       cross_slice(box, mesh, tree, box.at(2, k), counts);
       for (int64_t j = 0; j < box.n[1]; ++j) {
-        int64_t count = 0;
-        for (int64_t i = 0; i < row; ++i) {
-          count += int64_t(counts[j * row + i]);
-          counts[j * row + i] = (parity ? (count & 1) != 0 : count != 0) ? -truncation : truncation;
-        }
+        T count = 0;  // whole numbers, far below where these end to be exact
+        for (int64_t i = j * row; i < (j + 1) * row; ++i) counts[i] = finish(count += counts[i]);
       }
     }
   });
+}
+
+// Writes -truncation inside and truncation outside. Inside is where the count of a row is odd (parity), or not zero.
+template <class T, class P>
+void sign_by_crossings(const Box& box, const Mesh<T>& mesh, const Tree<T>& tree, bool parity, T truncation, T* values,
+                       const P& parallel) {
+  if (parity)
+    every_count(box, mesh, tree, values, parallel,
+                [=](T count) { return int64_t(count) % 2 != 0 ? -truncation : truncation; });
+  else
+    every_count(box, mesh, tree, values, parallel, [=](T count) { return count != 0 ? -truncation : truncation; });
 }
 
 }  // namespace geospec::mesh_sdf

@@ -23,8 +23,42 @@ struct Cells {
   int32_t nearest[kBlock * kBlock * kBlock];  // places in the triangles, -1 where none is within the truncation
 };
 
-// The step that C's operators do not give: which lanes of a are < b.
+constexpr int kPoints = 16;  // winding numbers are taken for so many points together
+
+// A part of the surface seen from afar: the integrals of its normal n and of n (x - centre)^T.
+template <class T>
+struct Moment {
+  T centre[3], radius, dipole[3], quadrupole[9], area;
+
+  void set(const double* c, const double* d, const double* q, double r, double a) {
+    for (int k = 0; k < 3; ++k) centre[k] = T(c[k]);
+    for (int k = 0; k < 3; ++k) dipole[k] = T(d[k]);
+    for (int k = 0; k < 9; ++k) quadrupole[k] = T(q[k]);
+    radius = T(r);
+    area = T(a);
+  }
+};
+
+// Points and what is around them.
+template <class T>
+struct Around {
+  const Moment<T>* moments;
+  const T* corners;  // (size, 3, 3)
+  int64_t size;
+  const int32_t *far, *near;  // moments that count as such, and leaves whose triangles count one by one
+  int64_t n_far, n_near;
+  T x[kPoints], y[kPoints], z[kPoints];
+  // The winding number is winding + turns + arg(real + i imaginary) / (2 pi).
+  T winding[kPoints], turns[kPoints], real[kPoints], imaginary[kPoints];
+};
+
+// The steps that C's operators do not give: which lanes of a are < b, and roots.
 namespace portable {
+template <class V>
+inline V root(V a) {
+  for (unsigned l = 0; l < sizeof(V) / sizeof(a[0]); ++l) a[l] = std::sqrt(a[l]);
+  return a;
+}
 template <class V>
 inline uint32_t below(V a, V b) {
   uint32_t bits = 0;
@@ -35,6 +69,8 @@ inline uint32_t below(V a, V b) {
 
 #ifdef GEOSPEC_WIDE_X86
 namespace avx2 {
+GEOSPEC_WIDE_AVX2 static inline __m256 root(__m256 a) { return _mm256_sqrt_ps(a); }
+GEOSPEC_WIDE_AVX2 static inline __m256d root(__m256d a) { return _mm256_sqrt_pd(a); }
 GEOSPEC_WIDE_AVX2 static inline uint32_t below(__m256 a, __m256 b) {
   return uint32_t(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LT_OQ)));
 }
@@ -44,6 +80,9 @@ GEOSPEC_WIDE_AVX2 static inline uint32_t below(__m256d a, __m256d b) {
 }  // namespace avx2
 
 namespace avx512 {
+// Zero-masked because the plain ones of GCC 12 warn of their own undefined operand.
+GEOSPEC_WIDE_AVX512 static inline __m512 root(__m512 a) { return _mm512_maskz_sqrt_ps(0xffff, a); }
+GEOSPEC_WIDE_AVX512 static inline __m512d root(__m512d a) { return _mm512_maskz_sqrt_pd(0xff, a); }
 GEOSPEC_WIDE_AVX512 static inline uint32_t below(__m512 a, __m512 b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 GEOSPEC_WIDE_AVX512 static inline uint32_t below(__m512d a, __m512d b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
 }  // namespace avx512

@@ -111,6 +111,68 @@ struct Lanes {
       for (int l = 0; l < kWidth; ++l) cells.nearest[first + l] = p.nearest[l];
     }
   }
+
+  struct Sum {
+    V winding, turns, real, imaginary;
+  };
+
+  // n . (x - q) / |x - q|^3 over a far part, by its expansion to first order about the centre.
+  GEOSPEC_INLINE V far_part(const Moment<T>& m, V x, V y, V z) {
+    const V r[3] = {m.centre[0] - x, m.centre[1] - y, m.centre[2] - z};
+    const V inverse = T(1) / (r[0] * r[0] + r[1] * r[1] + r[2] * r[2]), cubed = inverse * root(inverse);
+    V bent = {};
+#pragma GCC unroll 3
+    for (int k = 0; k < 3; ++k)
+      bent += r[k] * (m.quadrupole[3 * k] * r[0] + m.quadrupole[3 * k + 1] * r[1] + m.quadrupole[3 * k + 2] * r[2]);
+    const V straight = m.dipole[0] * r[0] + m.dipole[1] * r[1] + m.dipole[2] * r[2] +
+                       (m.quadrupole[0] + m.quadrupole[4] + m.quadrupole[8]);
+    return cubed * (straight - 3 * inverse * bent);
+  }
+
+  // Half the solid angle of a triangle is the argument of a number; these are multiplied and whole turns counted, so
+  // that one arctangent serves all triangles.
+  GEOSPEC_INLINE void turn(Sum& s, const T* corners, V x, V y, V z) {
+    V p[3][3], length[3];
+#pragma GCC unroll 3
+    for (int c = 0; c < 3; ++c) {
+      p[c][0] = corners[3 * c] - x;
+      p[c][1] = corners[3 * c + 1] - y;
+      p[c][2] = corners[3 * c + 2] - z;
+      length[c] = root(p[c][0] * p[c][0] + p[c][1] * p[c][1] + p[c][2] * p[c][2]);
+    }
+    const V im = p[0][0] * (p[1][1] * p[2][2] - p[1][2] * p[2][1]) + p[0][1] * (p[1][2] * p[2][0] - p[1][0] * p[2][2]) +
+                 p[0][2] * (p[1][0] * p[2][1] - p[1][1] * p[2][0]);
+    V re = length[0] * length[1] * length[2];
+#pragma GCC unroll 3
+    for (int c = 0; c < 3; ++c) {
+      const int a = (c + 1) % 3, b = (c + 2) % 3;
+      re += (p[a][0] * p[b][0] + p[a][1] * p[b][1] + p[a][2] * p[b][2]) * length[c];
+    }
+    const V real = s.real * re - s.imaginary * im, imaginary = s.real * im + s.imaginary * re;
+    const V none = {}, one = none + T(1);
+    s.turns += (s.imaginary >= none) & (im >= none) & (imaginary < none) ? one : none;
+    s.turns -= (s.imaginary < none) & (im < none) & (imaginary >= none) ? one : none;
+    const V size = greater(real, -real) + greater(imaginary, -imaginary);
+    const V scale = size > none ? one / size : none;  // a corner of the triangle: it sees no angle
+    s.real = size > none ? real * scale : s.real;
+    s.imaginary = size > none ? imaginary * scale : s.imaginary;
+  }
+
+  GEOSPEC_LANES_TARGET static void wind(Around<T>& a) {
+    for (int first = 0; first < kPoints; first += kWidth) {
+      const V x = load(a.x + first), y = load(a.y + first), z = load(a.z + first);
+      Sum s = {{}, {}, V{} + T(1), {}};
+      for (int64_t i = 0; i < a.n_far; ++i) s.winding += far_part(a.moments[a.far[i]], x, y, z);
+      for (int64_t i = 0; i < a.n_near; ++i) {
+        const int64_t begin = int64_t(a.near[i]) * kLeaf, end = begin + kLeaf < a.size ? begin + kLeaf : a.size;
+        for (int64_t t = begin; t < end; ++t) turn(s, a.corners + 9 * t, x, y, z);
+      }
+      store(a.winding + first, s.winding * T(0.25 / M_PI));
+      store(a.turns + first, s.turns);
+      store(a.real + first, s.real);
+      store(a.imaginary + first, s.imaginary);
+    }
+  }
 };
 
 #undef GEOSPEC_INLINE

@@ -17,6 +17,7 @@ struct Box {
   GEOSPEC_HOST_DEVICE double at(int axis, int64_t i) const {
     return (double(i) + 0.5 - 0.5 * double(n[axis])) * spacing[axis];
   }
+  GEOSPEC_HOST_DEVICE int64_t cells() const { return n[0] * n[1] * n[2]; }
   // How many of the n places along an axis a step from -1/2 stand before x, up to rounding.
   GEOSPEC_HOST_DEVICE int64_t before(int axis, double x) const {
     const double place = ceil(x / spacing[axis] + 0.5 * double(n[axis]) - 0.5);

@@ -8,6 +8,7 @@
 #include "mesh_sdf/checks.h"
 #include "mesh_sdf/closed.h"
 #include "mesh_sdf/crossings.h"
+#include "mesh_sdf/winding.h"
 
 namespace geospec {
 namespace {
@@ -21,19 +22,32 @@ struct Parallel {
   }
 };
 
+// Writes the truncation with the sign of every cell.
 template <class T>
-void measure_mesh(const Box& box, const Mesh<T>& mesh, Sign sign, T truncation, const Field<T>& field) {
-  const int64_t n = box.n[0] * box.n[1] * box.n[2];
+void write_signs(const Box& box, const Mesh<T>& mesh, int64_t n, const Tree<T>& tree, Sign sign, T truncation,
+                 T* values) {
   const Parallel parallel;
-  if (field.nearest) std::fill_n(field.nearest, n, -1);
-  if (mesh.f == 0) return void(std::fill_n(field.values, n, truncation));
-  const Tree<T> tree = plant(mesh, parallel);
-  if (sign == Sign::unsigned_)
-    std::fill_n(field.values, n, truncation);
-  else
-    sign_by_crossings(box, mesh, tree, sign == Sign::parity, truncation, field.values, parallel);
+  if (sign == Sign::unsigned_) return void(std::fill_n(values, box.cells(), truncation));
+  Closed found;
+  if (sign == Sign::automatic || sign == Sign::winding) found = closed(mesh.vertices, n, mesh.faces, mesh.f);
+  if (sign == Sign::automatic) sign = found.agree ? Sign::nonzero : found.even ? Sign::parity : Sign::winding;
+  if (sign != Sign::winding)
+    return sign_by_crossings(box, mesh, tree, sign == Sign::parity, truncation, values, parallel);
+  every_count(box, mesh, tree, values, parallel, [](T count) { return count; });
+  const Moments<T> moments(mesh, tree, found.open);
   dispatch_lanes<T>([&](auto* lanes) {
-    measure_band<std::remove_pointer_t<decltype(lanes)>>(box, tree, truncation, field, parallel);
+    sign_by_windings<std::remove_pointer_t<decltype(lanes)>>(box, tree, moments, truncation, values, parallel);
+  });
+}
+
+template <class T>
+void measure_mesh(const Box& box, const Mesh<T>& mesh, int64_t n, Sign sign, T truncation, const Field<T>& field) {
+  if (field.nearest) std::fill_n(field.nearest, box.cells(), -1);
+  if (mesh.f == 0) return void(std::fill_n(field.values, box.cells(), truncation));
+  const Tree<T> tree = plant(mesh, Parallel());
+  write_signs(box, mesh, n, tree, sign, truncation, field.values);
+  dispatch_lanes<T>([&](auto* lanes) {
+    measure_band<std::remove_pointer_t<decltype(lanes)>>(box, tree, truncation, field, Parallel());
   });
 }
 
@@ -42,7 +56,7 @@ std::tuple<Tensor, Tensor> signed_distances(const Tensor& vertices_in, const Ten
                                             std::vector<double> upper, std::string sign_name, bool nearest) {
   check_mesh(vertices_in, faces_in, truncation);
   const Box box = read_box(shape, lower, upper);
-  Sign sign = read_sign(sign_name);
+  const Sign sign = read_sign(sign_name);
   const Tensor vertices = torch::stable::contiguous(vertices_in), faces = torch::stable::contiguous(faces_in);
   Tensor values = torch::stable::new_empty(vertices, {box.n[2], box.n[1], box.n[0]});
   Tensor face = torch::stable::new_empty(
@@ -51,12 +65,10 @@ std::tuple<Tensor, Tensor> signed_distances(const Tensor& vertices_in, const Ten
   dispatch_float(vertices, "vertices", [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     check_faces(data<T>(vertices), vertices.size(0), data<int64_t>(faces), faces.size(0));
-    if (sign == Sign::automatic)
-      sign = choose_sign(data<T>(vertices), vertices.size(0), data<int64_t>(faces), faces.size(0));
-    STD_TORCH_CHECK(sign != Sign::winding, "sign: wanted a closed mesh, got an open one: winding numbers are to come");
     const Mesh<T> mesh = {data<T>(vertices), data<int64_t>(faces), faces.size(0), box.centre};
-    prefer_large_pages(values.data_ptr(), box.n[0] * box.n[1] * box.n[2] * int64_t(sizeof(T)));
-    measure_mesh<T>(box, mesh, sign, T(truncation), {data<T>(values), nearest ? data<int32_t>(face) : nullptr});
+    prefer_large_pages(values.data_ptr(), box.cells() * int64_t(sizeof(T)));
+    measure_mesh<T>(box, mesh, vertices.size(0), sign, T(truncation),
+                    {data<T>(values), nearest ? data<int32_t>(face) : nullptr});
   });
   return {values, face};
 }
