@@ -114,6 +114,14 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   m.def(
       "mesh_sdf(Tensor vertices, Tensor faces, int[] shape, float truncation, float[] lower, float[] upper, str sign, "
       "bool nearest) -> (Tensor, Tensor)");
+  // One level of a 3D wavelet transform of (..., n0, n1, n2) by taps (1 or 2, length), low pass first: the coarse grid
+  // (..., m0, m1, m2) and the details (..., 7, m0, m1, m2), none of one filter. `adjoint`: that of the synthesis by
+  // them.
+  m.def("wavelet3d_analyze(Tensor grid, Tensor taps, str mode=\"constant\", bool adjoint=False) -> (Tensor, Tensor)");
+  // One level back to a grid of the given shape. `adjoint`: that of the analysis by these taps.
+  m.def(
+      "wavelet3d_synthesize(Tensor coarse, Tensor details, int[] shape, Tensor taps, str mode=\"constant\", "
+      "bool adjoint=False) -> Tensor");
   // Thin QR of tall blocks (..., n, k) with positive diagonal, and 1 for columns that depend on none before them (...,
   // k). Made of torch's own products in geospec/ops/cholesky_qr.py, on any device.
   m.def("cholesky_qr(Tensor z, bool rank_guard=False) -> (Tensor, Tensor, Tensor)");
