@@ -122,6 +122,11 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   // Thin QR of tall blocks (..., n, k) with positive diagonal, and 1 for columns that depend on none before them (...,
   // k). Made of torch's own products in geospec/ops/cholesky_qr.py, on any device.
   m.def("cholesky_qr(Tensor z, bool rank_guard=False) -> (Tensor, Tensor, Tensor)");
+  // Surface of a grid (nz, ny, nx) at a level: vertices (v, 3) in cells, faces (f, 3), and each vertex's edge of the
+  // grid (v,) as 3 * sample + axis (0 = x).
+  m.def("isosurface(Tensor grid, float level) -> (Tensor, Tensor, Tensor)");
+  // Its adjoint: gradient with respect to the grid.
+  m.def("isosurface_backward(Tensor grad_vertices, Tensor grid, Tensor edges, float level) -> Tensor");
 }
 
 // Importing geospec._C loads this library, which registers the ops above; the module itself is empty.

@@ -13,6 +13,7 @@ from .directions import lonlat_to_xyz, xyz_to_lonlat
 from .farthest_points import farthest_points
 from .graph_smooth import graph_smooth
 from .harmonic_table import CONVENTIONS, HarmonicConvention
+from .isosurface import isosurface
 from .legendre_transform import ring_analysis, ring_synthesis
 from .library import backend_info
 from .local_triangles import local_triangles
@@ -41,6 +42,7 @@ __all__ = [
     "csr_sampled_products",
     "farthest_points",
     "graph_smooth",
+    "isosurface",
     "knn",
     "local_triangles",
     "lonlat_to_xyz",

@@ -26,6 +26,8 @@ from geospec.ops.graph_smooth import reference_values_backward
 from geospec.ops.harmonic_table import CONVENTIONS, recurrence
 from geospec.ops.legendre_transform import reference as legendre_reference
 from geospec.ops.legendre_transform import reference_synthesis
+from geospec.ops.isosurface import reference as isosurface_reference
+from geospec.ops.isosurface import reference_backward as isosurface_backward_reference
 from geospec.ops.local_triangles import reference as local_triangles_reference
 from geospec.ops.masked_map_solve import reference as map_solve_reference
 from geospec.ops.neighbours import reference as knn_reference
@@ -385,6 +387,20 @@ def sphere_rows(dtype: torch.dtype, seed: int, parts: int) -> Arguments:
     xyz, grid, *rest = sphere_inputs(dtype, seed, parts)
     grad = torch.randn(len(xyz), grid.shape[2] // parts, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return grad.to(dtype), xyz, grid, *rest
+
+
+def grid_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    """Noise, so that cells of every kind occur; rows of part of a word, of one word, of more."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = ((5, 4, 70), (3, 4, 5), (2, 2, 130), (4, 3, 64), (3, 3, 65), (3, 4, 5), (6, 7, 8), (2, 5, 63))[seed]
+    grid = torch.randn(shape, generator=generator, dtype=torch.float64)
+    return (grid + 0.2 * grid.sign() + 0.25).to(dtype), 0.25
+
+
+def grid_adjoint_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    grid, level = grid_inputs(dtype, seed)
+    vertices, _, edges = isosurface_reference(grid, level)
+    return torch.randn(vertices.shape, dtype=torch.float64).to(dtype), grid, edges, level
 
 
 def spread_inputs(dtype: torch.dtype, seed: int) -> Arguments:
@@ -994,6 +1010,38 @@ OPS = [
             **sphere_refusals(1, 2, 4),
             "rows": (with_argument(0, lambda g: g[1:]), r"grad: wanted shape \(20, h\), got \(19, 64\)"),
             "no step": (with_argument(3, lambda _: 0), "half: wanted 1 to 16383 steps"),
+        },
+    ),
+    OpCase(
+        "isosurface",
+        grid_inputs,
+        isosurface_reference,
+        lambda dtype: (torch.ones(3, 0, 4, dtype=dtype), 0.0),
+        differentiable=(0,),
+        refusals={
+            "plane": (with_argument(0, lambda g: g[0]), r"grid: wanted shape \(nz, ny, nx\), got \(4, 5\)"),
+            "half": (with_argument(0, lambda g: g.half()), "grid: wanted float32 or float64"),
+            "not a number": (
+                with_argument(0, lambda g: g.where(torch.arange(60).view(3, 4, 5) != 33, torch.nan)),
+                r"grid: wanted no NaN, got one at \(1, 2, 3\)",
+            ),
+            "level": (with_argument(1, lambda _: float("inf")), "level: wanted a finite number, got inf"),
+        },
+        dynamic=True,
+    ),
+    OpCase(
+        "isosurface_backward",
+        grid_adjoint_inputs,
+        isosurface_backward_reference,
+        lambda dtype: (torch.ones(0, 3, dtype=dtype), torch.ones(3, 0, 4, dtype=dtype), torch.zeros(0, dtype=torch.int64), 0.0),
+        refusals={
+            "columns": (with_argument(0, lambda g: g[:, 1:]), r"grad_vertices: wanted shape \(n, 3\)"),
+            "mixed": (with_argument(0, lambda g: g.float()), "grad_vertices: wanted the type of grid"),
+            "fewer edges": (with_argument(2, lambda e: e[1:]), r"edges: wanted shape \(\d+,\)"),
+            "int32": (with_argument(2, lambda e: e.int()), "edges: wanted int64"),
+            "beyond the border": (with_argument(2, lambda e: e + 12), "edges: wanted edges of the grid, got"),
+            "negative": (with_argument(2, lambda e: e - 180), "edges: wanted edges of the grid, got -"),
+            "another order": (with_argument(2, lambda e: e.flip(0)), "edges: wanted them by row, as isosurface gives them"),
         },
     ),
 ]
