@@ -122,6 +122,16 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   m.def(
       "wavelet3d_synthesize(Tensor coarse, Tensor details, int[] shape, Tensor taps, str mode=\"constant\", "
       "bool adjoint=False) -> Tensor");
+  // Wavelet details (b, bands, q0, q1, q2) by tree, (K, bands fan^3): rows are cells of all shapes of the batch, which
+  // ascend; cell p has the children fan p + o - shift along an axis, and what lies outside is zero.
+  m.def("tree_gather(Tensor detail, Tensor rows, int[] cells, int fan, int shift) -> Tensor");
+  // Its adjoint: details of a shape that are zero but for the given trees.
+  m.def("tree_scatter(Tensor values, Tensor rows, int[] shape, int[] cells, int fan, int shift) -> Tensor");
+  // The trees of all cells as channels (b, bands fan^3, m0, m1, m2), and its adjoint, the way back.
+  m.def("tree_pack(Tensor detail, int[] cells, int fan, int shift) -> Tensor");
+  m.def("tree_unpack(Tensor channels, int[] shape, int fan, int shift) -> Tensor");
+  // Places of the largest values of each row (b, m), so many a row, packed and ascending; ties go to the first.
+  m.def("tree_largest(Tensor values, int[] counts) -> Tensor");
   // Thin QR of tall blocks (..., n, k) with positive diagonal, and 1 for columns that depend on none before them (...,
   // k). Made of torch's own products in geospec/ops/cholesky_qr.py, on any device.
   m.def("cholesky_qr(Tensor z, bool rank_guard=False) -> (Tensor, Tensor, Tensor)");

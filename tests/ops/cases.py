@@ -24,10 +24,10 @@ from geospec.ops.farthest_points import reference as farthest_reference
 from geospec.ops.graph_smooth import reference as smooth_reference
 from geospec.ops.graph_smooth import reference_values_backward
 from geospec.ops.harmonic_table import CONVENTIONS, recurrence
-from geospec.ops.legendre_transform import reference as legendre_reference
-from geospec.ops.legendre_transform import reference_synthesis
 from geospec.ops.isosurface import reference as isosurface_reference
 from geospec.ops.isosurface import reference_backward as isosurface_backward_reference
+from geospec.ops.legendre_transform import reference as legendre_reference
+from geospec.ops.legendre_transform import reference_synthesis
 from geospec.ops.local_triangles import reference as local_triangles_reference
 from geospec.ops.masked_map_solve import reference as map_solve_reference
 from geospec.ops.neighbours import reference as knn_reference
@@ -48,6 +48,7 @@ from geospec.ops.wavelet3d import level_shapes
 from geospec.ops.wavelet3d import reference as wavelet_reference
 from geospec.ops.wavelet3d import reference_synthesis as wavelet_synthesis_reference
 from geospec.ops.wavelet_filters import filters
+from geospec.ops.wavelet_tree import reference_gather, reference_largest, reference_pack, reference_scatter, reference_unpack
 from geospec.ops.zoomout import reference as zoomout_reference
 
 Arguments = tuple[Any, ...]
@@ -214,6 +215,28 @@ def smooth_adjoint_inputs(dtype: torch.dtype, seed: int) -> Arguments:
 def energy_inputs(dtype: torch.dtype, seed: int) -> Arguments:
     generator = torch.Generator().manual_seed(seed)
     return tuple(torch.randn(19, width, generator=generator, dtype=torch.float64).to(dtype) for width in (4 + seed, 7 + 5 * seed))
+
+
+TREE = ([3, 4, 5], 4, 6)  # cells, fan and shift of details (5, 6, 7): children are missing on every side
+
+
+def tree_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    """Details of two shapes, their trees at cells of either, on the border and inside."""
+    generator = torch.Generator().manual_seed(seed)
+    detail = torch.randn(2, 3, 5, 6, 7, generator=generator, dtype=torch.float64).to(dtype)
+    return detail, torch.randperm(120, generator=generator)[: 30 + 15 * seed].sort().values, *TREE
+
+
+def tree_scatter_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    detail, rows, *_ = tree_inputs(dtype, seed)
+    return torch.randn(len(rows), 3 * 64).to(dtype), rows, list(detail.shape), *TREE
+
+
+def largest_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    """Few distinct values, both zeros, and what is not finite among them."""
+    values = torch.randint(-3, 4, (3, 50), generator=torch.Generator().manual_seed(seed)).to(dtype)
+    values[0, :4] = torch.tensor([float("inf"), float("nan"), -0.0, float("-inf")], dtype=dtype)
+    return values, [7 * seed, 50 - seed, 13]
 
 
 def tall_inputs(dtype: torch.dtype, seed: int) -> Arguments:
@@ -757,6 +780,72 @@ OPS = [
         },
     ),
     OpCase(
+        "tree_gather",
+        tree_inputs,
+        reference_gather,
+        lambda dtype: (torch.zeros(0, 3, 5, 6, 7, dtype=dtype), torch.arange(0), *TREE),
+        differentiable=(0,),
+        refusals={
+            "dimensions": (with_argument(0, lambda d: d[0]), r"detail: wanted shape \(b, bands, q0, q1, q2\), got \(3, 5, 6, 7\)"),
+            "half": (with_argument(0, lambda d: d.half()), "detail: wanted float32 or float64"),
+            "rows": (with_argument(1, lambda rows: rows.int()), "rows: wanted int64"),
+            "too large": (with_argument(1, lambda rows: rows + 119), r"rows: wanted cells in \[0, 120\)"),
+            "twice": (with_argument(1, lambda rows: rows * 0), "rows: wanted cells that ascend, got 0 after 0"),
+            "cells": (with_argument(2, lambda cells: cells[:2]), "cells: wanted three sizes, got 2"),
+            "orphans": (with_argument(2, lambda cells: [3, 4, 3]), "cells: wanted 4 x cells, .* to cover the 7 details of axis 2"),
+            "fan": (with_argument(3, lambda fan: 0), "fan: wanted 1 or more, got 0"),
+            "shift": (with_argument(4, lambda shift: -1), "a shift of 0 or more"),
+        },
+    ),
+    OpCase(
+        "tree_scatter",
+        tree_scatter_inputs,
+        reference_scatter,
+        lambda dtype: (torch.zeros(0, 192, dtype=dtype), torch.arange(0), [2, 3, 5, 6, 7], *TREE),
+        differentiable=(0,),
+        refusals={
+            "columns": (with_argument(0, lambda v: v[:, 1:]), "values: wanted 192 columns, one a child of each band, got 191"),
+            "rows": (with_argument(1, lambda rows: rows[1:]), "values: wanted a row for each of rows"),
+            "twice": (with_argument(1, lambda rows: rows // 2), "rows: wanted cells that ascend"),
+            "shape": (with_argument(2, lambda shape: shape[1:]), r"shape: wanted \(b, bands, q0, q1, q2\), got 4 sizes"),
+        },
+    ),
+    OpCase(
+        "tree_pack",
+        lambda dtype, seed: (tree_inputs(dtype, seed)[0], *TREE),
+        reference_pack,
+        lambda dtype: (torch.zeros(0, 3, 5, 6, 7, dtype=dtype), *TREE),
+        differentiable=(0,),
+        refusals={
+            "dimensions": (with_argument(0, lambda d: d[0]), "detail: wanted shape"),
+            "orphans": (with_argument(1, lambda cells: [2, 4, 5]), "cells: wanted 4 x cells, .* to cover the 5 details of axis 0"),
+        },
+    ),
+    OpCase(
+        "tree_unpack",
+        lambda dtype, seed: (reference_pack(tree_inputs(dtype, seed)[0], *TREE) + 1, [5, 6, 7], *TREE[1:]),
+        reference_unpack,
+        lambda dtype: (torch.zeros(0, 192, 3, 4, 5, dtype=dtype), [5, 6, 7], *TREE[1:]),
+        differentiable=(0,),
+        refusals={
+            "dimensions": (with_argument(0, lambda c: c[0]), "channels: wanted shape"),
+            "channels": (with_argument(0, lambda c: c[:, 1:]), "channels: wanted a multiple of 64 of them, one a child, got 191"),
+            "orphans": (with_argument(1, lambda shape: [5, 6, 15]), "cells: wanted 4 x cells, .* to cover the 15 details of axis 2"),
+        },
+    ),
+    OpCase(
+        "tree_largest",
+        largest_inputs,
+        reference_largest,
+        lambda dtype: (torch.zeros(0, 9, dtype=dtype), []),
+        refusals={
+            "vector": (with_argument(0, lambda v: v[0]), "values: wanted shape"),
+            "counts": (with_argument(1, lambda counts: counts[1:]), "counts: wanted one for each row of values, 3, got 2"),
+            "too many": (with_argument(1, lambda counts: [51, 0, 0]), "counts: wanted between 0 and the 50 values of a row, got 51"),
+            "negative": (with_argument(1, lambda counts: [-1, 0, 0]), "counts: wanted between 0 and the 50 values of a row, got -1"),
+        },
+    ),
+    OpCase(
         "captured_energy",
         energy_inputs,
         energy_reference,
@@ -996,6 +1085,9 @@ OPS = [
             "beyond the border": (with_argument(2, lambda e: e + 12), "edges: wanted edges of the grid, got"),
             "negative": (with_argument(2, lambda e: e - 180), "edges: wanted edges of the grid, got -"),
             "another order": (with_argument(2, lambda e: e.flip(0)), "edges: wanted them by row, as isosurface gives them"),
+        },
+    ),
+    OpCase(
         "wavelet3d_analyze",
         analysis_inputs,
         wavelet_reference,
