@@ -14,12 +14,14 @@ from typing import Any
 import torch
 
 from ...codes import encode
+from ...codes.shards import file_of
 from ...errors import ArgumentError, problem
 from ...shapes import Mesh
 from ...shapes.files import SUFFIXES
+from ...shapes.grid import Grid
 from .engines import on_cluster, on_this_machine
 from .folder import CollectionFolder, Line, locked
-from .task import ShardTask, file_of
+from .task import ShardTask
 
 Progress = Callable[[str, int, int], None]
 
@@ -161,10 +163,11 @@ def _found(source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], ou
 
 
 def _below(root: Path, out: Path) -> Iterator[Path]:
-    """Files of a folder and of those in it, without hidden ones and without ``out``."""
+    """Files of a folder and of those in it, and links that lead nowhere; without hidden ones, pipes and devices, and without ``out``."""
     for here, folders, files in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".") and Path(here, name) != out]
-        yield from (Path(here, name) for name in files if not name.startswith("."))
+        paths = [Path(here, name) for name in files if not name.startswith(".")]
+        yield from (path for path in paths if path.is_file() or not path.exists())
 
 
 def _tried(options: Mapping[str, Any], preset: str) -> dict[str, Any]:
@@ -174,6 +177,8 @@ def _tried(options: Mapping[str, Any], preset: str) -> dict[str, Any]:
     if unknown:
         raise ArgumentError(problem("options", "those of geospec.encode: " + ", ".join(defaults), ", ".join(unknown)))
     every = {**defaults, **options}
+    if isinstance(every["resolution"], Grid):
+        raise ArgumentError(problem("resolution", "a number of cells", "a Grid", "each shape of a collection has a box of its own"))
     corners = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
     file_of(encode(Mesh(corners, torch.tensor([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])), **every), preset)
     return every

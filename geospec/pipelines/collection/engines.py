@@ -138,7 +138,9 @@ class _Worker:
     """A process of this machine, and the task that it has."""
 
     def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")
+        # The server imports once what all need, and forks: a worker is there in milliseconds, and no thread of this process is copied.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([_serve.__module__])
         self.pipe, there = context.Pipe()
         self.process = context.Process(target=_serve, args=(there,), daemon=True)
         self.process.start()

@@ -13,7 +13,7 @@ from typing import Any
 from ...codes.shards import read_places, read_record
 from ...errors import ArgumentError, FileFormatError, GeospecError, problem
 from ...writing import written_aside
-from .task import Source, fingerprint
+from .task import Source, digest, sizes
 
 _VERSION = 1
 _HEADER, _PLAN, MANIFEST, FAILURES = "collection.json", "plan.jsonl", "manifest.jsonl", "failures.jsonl"
@@ -152,12 +152,12 @@ class CollectionFolder:
 def _changed(path: str, line: Line) -> bool:
     """Whether a file is another than the one that a line tells of. One that has gone is not; nor is one that was only touched."""
     try:
-        status = os.stat(path)
+        now = sizes(path)
     except FileNotFoundError:
         return False
-    if (status.st_size, status.st_mtime_ns) == (line.get("size"), line.get("mtime_ns")):
+    if all(line.get(name) == value for name, value in now.items()):
         return False
-    return "sha256" not in line or fingerprint(path)["sha256"] != line["sha256"]
+    return "sha256" not in line or digest(path) != line["sha256"]
 
 
 def _new_key(name: str, keys: set[str]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
 import traceback
 from collections import Counter
@@ -16,8 +15,8 @@ from typing import Any
 
 import torch
 
-from ...codes import ShapeCode, encode
-from ...codes.shards import Packed, read_bytes, read_places, read_record, write_shard
+from ...codes import encode
+from ...codes.shards import Packed, file_of, read_bytes, read_places, read_record, write_shard
 from ...errors import GeospecError, problem
 from ...shapes import Mesh, load
 from ...writing import written_aside
@@ -82,12 +81,16 @@ def encode_shard(task: ShardTask, moved: Moved | None = None) -> ShardResult:
     return result
 
 
-def fingerprint(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What tells a file's content: its size, its time of change and its sha256."""
+def sizes(path: str | os.PathLike[str]) -> dict[str, int]:
+    """What tells at a glance that a file is another: its size and its time of change."""
     status = os.stat(path)
+    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def digest(path: str | os.PathLike[str]) -> str:
+    """The sha256 of a file's content."""
     with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": digest}
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class DeathMarker:
@@ -136,11 +139,12 @@ def _encoded(task: ShardTask, source: Source, deaths: int, result: ShardResult) 
     record: dict[str, Any] = {"key": source.key, "source": source.name}
     shard = os.path.basename(task.path)
     try:
-        record |= fingerprint(source.path)
+        record |= sizes(source.path)
         if deaths >= MOST_DEATHS:
             raise GeospecError(
                 problem(source.name, "a shape that can be encoded", f"the death of {deaths} workers, of a crash or of memory")
             )
+        record["sha256"] = digest(source.path)
         shape = load(source.path, **task.reading)
         code = encode(shape, **task.encoding)
         data = file_of(code, task.preset)
@@ -154,11 +158,3 @@ def _encoded(task: ShardTask, source: Source, deaths: int, result: ShardResult) 
     seconds = round(time.perf_counter() - start, 3)
     result.entries.append({**record, "shard": shard, "bytes": len(data), "seconds": seconds})
     return Packed(source.key, data, record)
-
-
-def file_of(code: ShapeCode, preset: str) -> bytes:
-    """The bytes of a code's file."""
-    with tempfile.TemporaryDirectory(prefix="geospec-") as folder:
-        path = Path(folder, "code.gsc")
-        code.save(path, preset)
-        return path.read_bytes()
