@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import (
         bases,
+        codes,
         datasets,
         descriptors,
         diffusion,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
         diffusion_operators,
         eigenpairs,
     )
+    from .codes import ShapeCode, encode
     from .errors import ArgumentError, ConvergenceError, FileFormatError, GeospecError, MissingDependencyError, ShapeError
     from .factor import SparseFactor
     from .geodesics import geodesic_distances
@@ -64,6 +66,7 @@ __version__ = "0.1.0"
 
 _PACKAGES = (
     "bases",
+    "codes",
     "datasets",
     "descriptors",
     "diffusion",
@@ -107,6 +110,7 @@ _HOME = {
     "MissingDependencyError": "errors",
     "PointCloud": "shapes",
     "SampledBasis": "bases",
+    "ShapeCode": "codes",
     "ShapeError": "errors",
     "SparseFactor": "factor",
     "Sphere": "shapes",
@@ -116,6 +120,7 @@ _HOME = {
     "connection_laplacian": "laplacians",
     "diffusion_operators": "bases",
     "eigenpairs": "bases",
+    "encode": "codes",
     "geodesic_distances": "geodesics",
     "laplacian": "laplacians",
     "load": "shapes",
@@ -146,6 +151,7 @@ __all__ = [
     "MissingDependencyError",
     "PointCloud",
     "SampledBasis",
+    "ShapeCode",
     "ShapeError",
     "SparseFactor",
     "Sphere",
@@ -153,12 +159,14 @@ __all__ = [
     "SphericalShape",
     "VectorHeat",
     "bases",
+    "codes",
     "connection_laplacian",
     "datasets",
     "descriptors",
     "diffusion",
     "diffusion_operators",
     "eigenpairs",
+    "encode",
     "factor",
     "geodesic_distances",
     "geodesics",
