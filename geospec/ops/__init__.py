@@ -24,11 +24,14 @@ from .spectral_knn import spectral_knn
 from .spectral_nearest import spectral_nearest
 from .spherical_harmonics import spherical_harmonics, spherical_harmonics_jvp
 from .spherical_harmonics_linear import spherical_harmonics_linear
+from .wavelet3d import max_level, wavelet3d_analysis, wavelet3d_synthesis
+from .wavelet_filters import Filters, filters, wavelets
 from .zoomout import zoomout
 
 __all__ = [
     "CONVENTIONS",
     "Adjacency",
+    "Filters",
     "HarmonicConvention",
     "MaskSums",
     "assemble_stiffness",
@@ -40,6 +43,7 @@ __all__ = [
     "csr_matmul",
     "csr_sampled_products",
     "farthest_points",
+    "filters",
     "graph_smooth",
     "knn",
     "local_triangles",
@@ -47,6 +51,7 @@ __all__ = [
     "mask_sums",
     "masked_map_solve",
     "masked_map_solve_ex",
+    "max_level",
     "mesh_adjacency",
     "noisy_magnitudes",
     "radius_search",
@@ -58,6 +63,9 @@ __all__ = [
     "spherical_harmonics",
     "spherical_harmonics_jvp",
     "spherical_harmonics_linear",
+    "wavelet3d_analysis",
+    "wavelet3d_synthesis",
+    "wavelets",
     "xyz_to_lonlat",
     "zoomout",
 ]
