@@ -24,10 +24,10 @@ from geospec.ops.farthest_points import reference as farthest_reference
 from geospec.ops.graph_smooth import reference as smooth_reference
 from geospec.ops.graph_smooth import reference_values_backward
 from geospec.ops.harmonic_table import CONVENTIONS, recurrence
-from geospec.ops.legendre_transform import reference as legendre_reference
-from geospec.ops.legendre_transform import reference_synthesis
 from geospec.ops.isosurface import reference as isosurface_reference
 from geospec.ops.isosurface import reference_backward as isosurface_backward_reference
+from geospec.ops.legendre_transform import reference as legendre_reference
+from geospec.ops.legendre_transform import reference_synthesis
 from geospec.ops.local_triangles import reference as local_triangles_reference
 from geospec.ops.masked_map_solve import reference as map_solve_reference
 from geospec.ops.neighbours import reference as knn_reference
