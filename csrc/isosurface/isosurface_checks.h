@@ -28,6 +28,11 @@ inline IsosurfaceInputs check_isosurface(const Tensor& grid, double level) {
                   sample % size.nx, "); replace it by a large value to leave a hole");
 }
 
+[[noreturn]] inline void refuse_edge(const isosurface::Size& size, int64_t edge, int64_t place) {
+  STD_TORCH_CHECK(isosurface::is_edge(size, edge), "edges: wanted edges of the grid, got ", edge, " at ", place);
+  STD_TORCH_CHECK(false, "edges: wanted them by row, as isosurface gives them, got ", edge, " at ", place);
+}
+
 struct GradientInputs {
   IsosurfaceInputs surface;
   Tensor grad, edges;  // contiguous

@@ -99,9 +99,8 @@ std::unique_ptr<int64_t[]> first_of_rows(const Tensor& edges_in, const Size& siz
   auto first = std::make_unique_for_overwrite<int64_t[]>(rows + 1);
   int64_t begun = 0;
   for (int64_t v = 0; v < n; ++v) {
-    const int64_t row = edges[v] / 3 / std::max<int64_t>(1, size.nx);
-    STD_TORCH_CHECK(isosurface::is_edge(size, edges[v]), "edges: wanted edges of the grid, got ", edges[v], " at ", v);
-    STD_TORCH_CHECK(row + 1 >= begun, "edges: wanted them by row, as isosurface gives them, got ", edges[v], " at ", v);
+    const int64_t row = isosurface::is_edge(size, edges[v]) ? edges[v] / 3 / size.nx : -1;
+    if (row + 1 < std::max<int64_t>(begun, 1)) refuse_edge(size, edges[v], v);
     while (begun <= row) first[begun++] = v;
   }
   while (begun <= rows) first[begun++] = n;

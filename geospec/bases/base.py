@@ -24,7 +24,7 @@ class Basis(nn.Module, ABC):
     ``(..., k, c)``, and the inner product is ``<f, g> = sum_i measure_i f_i g_i``.
 
     What every basis keeps (``geospec.testing.BasisContract``): analysis and synthesis are linear, with exact adjoints as gradients; what
-    synthesis makes, synthesis after analysis leaves as it is; a truncated basis has the first coefficients and the first modes of the whole.
+    synthesis makes, synthesis after analysis leaves as it is; a truncated basis has the first coefficients and modes of the whole.
 
     What an orthonormal one adds (``OrthonormalContract``; :attr:`orthonormal` is True): ``k <= n``, modes orthonormal under ``measure``,
     Parseval, and analysis that inverts synthesis and projects, truncated or not.

@@ -44,6 +44,10 @@ from geospec.ops.spherical_harmonics import reference as harmonics_reference
 from geospec.ops.spherical_harmonics_linear import reference as layer_reference
 from geospec.ops.spherical_harmonics_linear import reference_weight as layer_weight_reference
 from geospec.ops.spherical_harmonics_linear import reference_xyz as layer_xyz_reference
+from geospec.ops.wavelet3d import level_shapes
+from geospec.ops.wavelet3d import reference as wavelet_reference
+from geospec.ops.wavelet3d import reference_synthesis as wavelet_synthesis_reference
+from geospec.ops.wavelet_filters import filters
 from geospec.ops.wavelet_tree import reference_gather, reference_largest, reference_pack, reference_scatter, reference_unpack
 from geospec.ops.zoomout import reference as zoomout_reference
 
@@ -436,6 +440,45 @@ def harmonic_refusals(place: int, table: int) -> dict[str, tuple[Callable[[Argum
         "no direction": (with_argument(place, lambda x: x * (torch.arange(20) != 4)[:, None]), "xyz: wanted finite vectors .* in row 4"),
         "not finite": (with_argument(place, lambda x: x / 0), "xyz: wanted finite vectors other than zero, got .* in row 0"),
         "not on the sphere": (with_argument(table + 1, lambda _: False), "xyz: wanted vectors of length 1, got length 1.5 in row 0"),
+    }
+
+
+# By the seed: sizes below a register and beyond, filters longer than the grid, one filter alone, adjoints.
+WAVELET_LEVELS = [
+    ((2,), (7, 12, 19), "bior6.8", "constant", 2, False),
+    ((), (3, 2, 5), "bior6.8", "periodization", 2, True),
+    ((1, 3), (6, 3, 5), "bior6.8", "symmetric", 1, False),
+    ((), (40, 21, 16), "bior6.8", "zero", 2, False),
+    ((), (9, 6, 8), "bior6.8", "constant", 2, True),
+    ((), (6, 5, 4), "bior6.8", "smooth", 1, True),
+    ((2,), (18, 33, 35), "bior6.8", "antireflect", 2, False),
+    ((), (17, 34, 50), "bior6.8", "reflect", 2, True),
+]
+
+
+def analysis_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    leading, shape, wavelet, mode, bands, adjoint = WAVELET_LEVELS[seed]
+    bank = filters(wavelet)
+    grid = torch.randn(*leading, *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+    return grid, torch.stack((bank[2:] if adjoint else bank[:2])[:bands]), mode, adjoint
+
+
+def synthesis_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    leading, shape, wavelet, mode, bands, adjoint = WAVELET_LEVELS[seed]
+    bank = filters(wavelet)
+    cells = level_shapes(shape, wavelet, 1, mode)[1]
+    generator = torch.Generator().manual_seed(seed)
+    coarse, details = (
+        torch.randn(*leading, *some, *cells, generator=generator, dtype=torch.float64).to(dtype) for some in ((), (7 if bands == 2 else 0,))
+    )
+    return coarse, details, list(shape), torch.stack((bank[:2] if adjoint else bank[2:])[:bands]), mode, adjoint
+
+
+def wavelet_refusals(taps: int) -> dict[str, tuple[Callable[[Arguments], Arguments], str]]:
+    return {
+        "odd filters": (with_argument(taps, lambda t: t[:, 1:]), r"taps: wanted shape \(1 or 2, length\) of an even length, got \(1, 17\)"),
+        "filters of another type": (with_argument(taps, lambda t: t.float()), "taps: wanted float64 on the CPU"),
+        "mode": (with_argument(taps + 1, lambda _: "edge"), "mode: wanted one of constant, zero, .*, got edge"),
     }
 
 
@@ -1042,6 +1085,32 @@ OPS = [
             "beyond the border": (with_argument(2, lambda e: e + 12), "edges: wanted edges of the grid, got"),
             "negative": (with_argument(2, lambda e: e - 180), "edges: wanted edges of the grid, got -"),
             "another order": (with_argument(2, lambda e: e.flip(0)), "edges: wanted them by row, as isosurface gives them"),
+        },
+    ),
+    OpCase(
+        "wavelet3d_analyze",
+        analysis_inputs,
+        wavelet_reference,
+        lambda dtype: (torch.zeros(0, 4, 5, 6, dtype=dtype), *analysis_inputs(dtype, 0)[1:]),
+        differentiable=(0,),
+        refusals={
+            **wavelet_refusals(1),
+            "a plane": (with_argument(0, lambda g: g[0, 0]), r"grid: wanted shape \(..., n0, n1, n2\), got \(4,\)"),
+            "no samples": (with_argument(0, lambda g: g[:, :0]), "grid: wanted at least one sample along each axis"),
+        },
+    ),
+    OpCase(
+        "wavelet3d_synthesize",
+        synthesis_inputs,
+        wavelet_synthesis_reference,
+        lambda dtype: (*(t[:0] for t in synthesis_inputs(dtype, 0)[:2]), *synthesis_inputs(dtype, 0)[2:]),
+        differentiable=(0, 1),
+        refusals={
+            **wavelet_refusals(3),
+            "cells": (with_argument(0, lambda c: c[1:]), r"coarse: wanted \(..., 11, 11, 10\), got \(10, 11, 10\)"),
+            "bands": (with_argument(1, lambda d: torch.zeros(7, *d.shape[1:], dtype=d.dtype)), "details: wanted .* with 0 bands"),
+            "details of another type": (with_argument(1, lambda d: d.float()), "details: wanted the type of coarse, got another"),
+            "shape": (with_argument(2, lambda s: s[1:]), "shape: wanted three sizes of at least 1"),
         },
     ),
 ]

@@ -215,7 +215,7 @@ class WaveletTree(Basis):
         if grid.shape != self.shape:
             raise ArgumentError(problem("grid", f"{self.shape} cells", grid.shape))
         scale, offset = self._placement(level)
-        lower = tuple(l + (offset + 0.5 - 0.5 * scale) * s for l, s in zip(grid.lower, grid.spacing, strict=True))
+        lower = tuple(low + (offset + 0.5 - 0.5 * scale) * s for low, s in zip(grid.lower, grid.spacing, strict=True))
         spacing = tuple(scale * s for s in grid.spacing)
         return Grid(self.shapes[level], lower, spacing, grid.dtype, grid.device)  # type: ignore[arg-type]
 
@@ -242,8 +242,8 @@ class WaveletTree(Basis):
 
         Parameters
         ----------
-        k : trees of each shape, or a number for each; all of them where there are fewer. Those of the largest ``max_b |D0_b|``, the greatest
-            magnitude among the seven details of the cell. Trees of zeros may be among them.
+        k : trees of each shape, or a number for each; all of them where there are fewer. Those of the largest ``max_b |D0_b|``, the
+            greatest magnitude among the seven details of the cell. Trees of zeros may be among them.
         threshold : keep the trees whose ``max_b |D0_b|`` is above it, in the units of coefficients.
         energy : keep the fewest trees that hold at least this share, in (0, 1], of the squares of all details that trees hold.
 
