@@ -10,6 +10,7 @@ from .procedural import BLOB_STYLES, PART_KINDS, SHEET_BENDS, blob, mechanical_p
 from .rest_surfaces import MAP_FAMILIES
 from .samples import SHIPPED, shipped
 from .scans import density_field, partial_scan, varying_density, visible
+from .solids import solid, solid_families, solid_field
 from .training_shapes import (
     CLOUDS,
     FAMILIES,
@@ -61,6 +62,9 @@ __all__ = [
     "read_places",
     "shape_seed",
     "shipped",
+    "solid",
+    "solid_families",
+    "solid_field",
     "spectral_field",
     "symmetric_ground_truth",
     "thin_sheet",
