@@ -152,8 +152,7 @@ class WaveletTree(Basis):
             part = rows[..., begin:end]
             parts.append(torch.nn.functional.pad(part, (0, end - begin - part.shape[-1])) if begin < self.k else None)
         details = (
-            None if part is None else part.unflatten(-1, (BANDS, *shape))
-            for part, shape in zip(parts[1:], self.detail_shapes, strict=True)
+            None if part is None else part.unflatten(-1, (BANDS, *shape)) for part, shape in zip(parts[1:], self.detail_shapes, strict=True)
         )
         coarse = parts[0]
         assert coarse is not None  # k is at least 1
