@@ -1,13 +1,8 @@
 """The wavelet tree: the contracts, trees against their definition, levels of detail, the paper's claims, noise."""
 
-import math
-
-import pytest
 import torch
 
-from geospec.bases import TreeCode, WaveletCoefficients, WaveletTree
-from geospec.errors import ArgumentError
-from geospec.shapes.grid import Grid
+from geospec.bases import WaveletTree
 from geospec.testing import FrameContract
 
 MODES = ["constant", "zero", "symmetric", "periodization"]
