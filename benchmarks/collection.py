@@ -3,8 +3,8 @@
     python -m benchmarks.collection ROOM                                # a thousand solids at 128^3
     python -m benchmarks.collection ROOM --shapes 100 --resolution 64   # a quick look
 
-ROOM keeps the meshes for the next time. All runs have to write the same bytes. Beside the wall time stands the sum of the shapes' own seconds
-over workers and wall time: what is not lost to starting, waiting and writing. The last row needs the extra ``distributed``.
+ROOM keeps the meshes for the next time. All runs have to write the same bytes. Beside the wall time stands the sum of the shapes' own
+seconds over workers and wall time: what is not lost to starting, waiting and writing. The last row needs the extra ``distributed``.
 """
 
 from __future__ import annotations
