@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, BinaryIO
 
 import torch
 from torch import Tensor
@@ -11,10 +12,11 @@ from torch import Tensor
 from ..bases.wavelet import TreeCode, WaveletTree
 from ..errors import ArgumentError, problem
 from ..ops.isosurface import isosurface
-from ..ops.wavelet3d import wavelet3d_synthesis
-from ..ops.wavelet_filters import filters
 from ..shapes.grid import DistanceField, Grid
 from ..shapes.mesh import Mesh
+
+if TYPE_CHECKING:
+    from .files import Loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +59,15 @@ class ShapeCode:
         """Length of the coefficients' unit: half the longest side of the box."""
         return half_side(self.grid)
 
+    @property
+    def saturation(self) -> float:
+        """Size of a coarse coefficient far from the surface, where all distances are cut: 2.263 at the paper's geometry."""
+        return self.truncation / self.scale * 2 ** (1.5 * self.tree.levels)
+
     def field(self, level: int = 0) -> DistanceField:
-        """The distance field, or one ``level`` times halved in resolution, which costs an eighth each time."""
-        if not 0 <= level <= self.tree.levels:
-            raise ArgumentError(problem("level", f"0 to {self.tree.levels}", level))
-        coefficients = self.tree.unfilter(self.code)
-        details = coefficients.details[: self.tree.levels - level]
-        values = wavelet3d_synthesis([coefficients.coarse, *details], self.tree.shapes[level], self.tree.wavelet, self.tree.mode)
-        return DistanceField(values[0] * (self.scale * 8 ** (-level / 2)), self._grid(level), self.truncation)
+        """The distance field, or one with cells ``2^level`` times as wide, which costs less. Values are not cut again at the truncation."""
+        values = self.tree.synthesis(self.tree.unfilter(self.code), level)[0] * self.scale
+        return DistanceField(values, self.tree.level_grid(self.grid, level), self.truncation)
 
     def decode(self, level: int = 0) -> Mesh:
         """The surface, in the shape's own units and float type; of a coarser grid where ``level`` is above 0."""
@@ -78,43 +81,64 @@ class ShapeCode:
 
     @classmethod
     def unpack(cls, channels: Tensor, like: ShapeCode) -> ShapeCode:
-        """A code of channels as :meth:`pack` gives them, with the transform and box of another; trees all zero are left out."""
-        flat = channels[1:].flatten(1)
-        index = flat.ne(0).any(dim=0).nonzero()[:, 0]
-        sizes = [7 * 8**i for i in range(like.tree.levels - like.tree.drop_finest)]
-        values = torch.cat(list(reversed(flat[:, index].mT.split(sizes[::-1], dim=1))), dim=1)
-        offsets = torch.tensor([0, len(index)], device=index.device)
-        return replace(like, code=TreeCode(channels[:1], index, values, offsets))
+        """A code of channels as :meth:`pack` gives them, with transform and box of another; trees of zeros are left out.
+
+        Raises
+        ------
+        ArgumentError : channels of another shape than ``like.pack()``.
+        """
+        wanted = (1 + sum(like.tree.widths), *like.tree.cells)
+        if tuple(channels.shape) != wanted:
+            raise ArgumentError(problem("channels", f"shape {wanted}", tuple(channels.shape)))
+        rows = channels[1:].flatten(1).mT
+        index = rows.ne(0).any(dim=1).nonzero()[:, 0]
+        values = torch.cat(rows[index].split(like.tree.widths[::-1], dim=1)[::-1], dim=1)
+        return replace(like, code=TreeCode(channels[:1], index, values, torch.tensor([0, len(index)], device=index.device)))
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> ShapeCode:
-        """The same code on another device or in another float type."""
-        c = self.code
-        moved = TreeCode(c.coarse.to(device, dtype), c.index.to(device), c.values.to(device, dtype), c.offsets.to(device))
+        """The same code on another device, or with coefficients and decoded vertices of another float type."""
+        trees = self.code
+        coarse, values = (part.to(device=device, dtype=dtype) for part in (trees.coarse, trees.values))
+        moved = TreeCode(coarse, trees.index.to(device=device), values, trees.offsets.to(device=device))
         return replace(self, code=moved, grid=self.grid.to(device, dtype))
 
-    def save(self, path: str | os.PathLike[str], preset: str = "near-lossless") -> None:
-        """Write a .gsc file, aside and renamed."""
+    def save(self, target: str | os.PathLike[str] | BinaryIO, preset: str = "near-lossless") -> Loss:
+        """Write the code to a .gsc file, which appears whole or not at all, or to a binary stream.
+
+        Parameters
+        ----------
+        target : a path, or what has ``write``.
+        preset : ``"lossless"`` keeps every bit. The others round coefficients to whole steps, which are wider for trees away from the surface, and leave out
+            trees that round to nothing: ``"near-lossless"``, where about 1e-4 of the inside changes, ``"compact"`` and ``"tiny"``.
+
+        Returns
+        -------
+        What it changes of the decoded field, measured; the file's header says it too.
+
+        Raises
+        ------
+        ArgumentError : no such preset; coefficients too large or not finite for a lossy one. OSError : what the system refuses.
+        """
         from .files import write
 
-        write(self, path, preset)
+        return write(self, target, preset)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> ShapeCode:
-        """Read a .gsc file."""
+    def load(cls, source: str | os.PathLike[str] | BinaryIO, level: int = 0) -> ShapeCode:
+        """Read a code from a .gsc file or a binary stream.
+
+        Parameters
+        ----------
+        source : a path, or what has ``read``.
+        level : the finest level that will be decoded; what only finer ones need is not read.
+
+        Raises
+        ------
+        FileFormatError : another kind of file, a later version, one that ends early or is damaged. FileNotFoundError : no such file.
+        """
         from .files import read
 
-        return read(path)
-
-    def _grid(self, level: int) -> Grid:
-        """Where the low-pass coefficients stand: at the centroids of their filters."""
-        taps = filters(self.tree.wavelet).analysis_low
-        length = len(taps)
-        centre = float((torch.arange(length) * taps).sum() / taps.sum())
-        first = 1 - centre + (length // 2 - 1 if self.tree.mode == "periodization" else 0)
-        start = (2**level - 1) * first + 0.5 - 2**level / 2  # the lower corner of the first coarse cell, in fine cells
-        lower = tuple(low + start * s for low, s in zip(self.grid.lower, self.grid.spacing, strict=True))
-        spacing = tuple(s * 2**level for s in self.grid.spacing)
-        return replace(self.grid, shape=self.tree.shapes[level], lower=lower, spacing=spacing)
+        return read(source, level)
 
 
 def half_side(grid: Grid) -> float:

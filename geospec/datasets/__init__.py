@@ -1,5 +1,6 @@
 """Shapes with known correspondence and shapes to train on: made on the spot, or read from the user's own collections."""
 
+from .code_shards import ShapeCodes, ShapeCodeStream
 from .creatures import KINDS, Creature, CreaturePair, creature, creature_pair, ground_truth, symmetric_ground_truth
 from .era5 import read_era5
 from .globe import GlobeTask, Places, checkerboard, land_ocean, spectral_field
@@ -40,6 +41,8 @@ __all__ = [
     "LocationTable",
     "PairDataset",
     "Places",
+    "ShapeCodeStream",
+    "ShapeCodes",
     "ShapePair",
     "ShapePool",
     "blob",

@@ -13,10 +13,12 @@ from .directions import lonlat_to_xyz, xyz_to_lonlat
 from .farthest_points import farthest_points
 from .graph_smooth import graph_smooth
 from .harmonic_table import CONVENTIONS, HarmonicConvention
+from .isosurface import isosurface
 from .legendre_transform import ring_analysis, ring_synthesis
 from .library import backend_info
 from .local_triangles import local_triangles
 from .masked_map_solve import masked_map_solve, masked_map_solve_ex
+from .mesh_sdf import mesh_sdf
 from .neighbours import knn, radius_search
 from .noisy_magnitudes import MaskSums, mask_sums, noisy_magnitudes
 from .robust_stiffness import robust_stiffness
@@ -41,6 +43,7 @@ __all__ = [
     "csr_sampled_products",
     "farthest_points",
     "graph_smooth",
+    "isosurface",
     "knn",
     "local_triangles",
     "lonlat_to_xyz",
@@ -48,6 +51,7 @@ __all__ = [
     "masked_map_solve",
     "masked_map_solve_ex",
     "mesh_adjacency",
+    "mesh_sdf",
     "noisy_magnitudes",
     "radius_search",
     "ring_analysis",
