@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/aligned.h"
+#include "common/pages.h"
 #include "wavelet3d/checks.h"
 #include "wavelet3d/instruction_sets.h"
 
@@ -197,6 +198,8 @@ std::tuple<Tensor, Tensor> analyze(const Tensor& grid, const Tensor& taps, std::
                               to_bands(level.filters, level.n[2])};
   dispatch_float(given, "grid", [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
+    prefer_large_pages(coarse.mutable_data_ptr(), coarse.numel() * sizeof(T));
+    prefer_large_pages(details.mutable_data_ptr(), details.numel() * sizeof(T));
     filter<T>(matrices, {1, {level.n[0], level.n[1], level.n[2]}, data<T>(given), nullptr},
               {level.filters.bands, {level.m[0], level.m[1], level.m[2]}, data<T>(coarse), data<T>(details)}, false,
               level.batch);
@@ -213,6 +216,7 @@ Tensor synthesize(const Tensor& coarse, const Tensor& details, std::vector<int64
                               to_samples(level.filters, level.n[2])};
   dispatch_float(first, "coarse", [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
+    prefer_large_pages(grid.mutable_data_ptr(), grid.numel() * sizeof(T));
     filter<T>(matrices, {level.filters.bands, {level.m[0], level.m[1], level.m[2]}, data<T>(first), data<T>(others)},
               {1, {level.n[0], level.n[1], level.n[2]}, data<T>(grid), nullptr}, true, level.batch);
   });
