@@ -479,7 +479,7 @@ def synthesis_inputs(dtype: torch.dtype, seed: int) -> Arguments:
 def wavelet_refusals(taps: int) -> dict[str, tuple[Callable[[Arguments], Arguments], str]]:
     return {
         "odd filters": (with_argument(taps, lambda t: t[:, 1:]), r"taps: wanted shape \(1 or 2, length\) of an even length, got \(1, 17\)"),
-        "filters of another type": (with_argument(taps, lambda t: t.float()), "taps: wanted float64 on the CPU"),
+        "filters of another type": (with_argument(taps, lambda t: t.float()), "taps: wanted float64, got another type"),
         "mode": (with_argument(taps + 1, lambda _: "edge"), "mode: wanted one of constant, zero, .*, got edge"),
     }
 
