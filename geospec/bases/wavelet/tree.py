@@ -382,8 +382,8 @@ class WaveletTree(Basis):
         return ((2**i, (2**i - 1) * shift) for i in range(len(self.widths)))
 
     def _tree_energy(self, details: Sequence[Tensor]) -> Tensor:
-        """Sum of squares of the tree of each cell ``(b, m0 m1 m2)``, in double."""
-        squares = (d.detach().double().square().sum(dim=1, keepdim=True) for d in details)
+        """Sum of squares of the tree of each cell ``(b, m0 m1 m2)``, summed in double."""
+        squares = (d.detach().square().sum(dim=1, keepdim=True, dtype=torch.float64) for d in details)
         return sum(pack_children(s, self.cells, *fan).sum(dim=1) for s, fan in zip(squares, self._fans(), strict=True)).flatten(1)
 
     def _counts(self, told: Tensor, k: int | Sequence[int] | None, threshold: float | None, energy: float | None) -> list[int]:
