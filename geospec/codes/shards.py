@@ -10,7 +10,6 @@ import io
 import json
 import os
 import tarfile
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
@@ -126,10 +125,9 @@ def read_record(path: str | os.PathLike[str], place: Place) -> dict[str, Any]:
 
 def file_of(code: ShapeCode, preset: str) -> bytes:
     """The bytes of a code's file."""
-    with tempfile.TemporaryDirectory(prefix="geospec-") as folder:
-        path = Path(folder, "code" + CODE)
-        code.save(path, preset)
-        return path.read_bytes()
+    stream = io.BytesIO()
+    code.save(stream, preset)
+    return stream.getvalue()
 
 
 def code_of(data: bytes, name: str) -> ShapeCode:
@@ -139,13 +137,9 @@ def code_of(data: bytes, name: str) -> ShapeCode:
     ------
     FileFormatError : they are none, or damaged; ``name`` says where they stood.
     """
-    with tempfile.TemporaryDirectory(prefix="geospec-") as folder:
-        path = Path(folder, "code" + CODE)
-        path.write_bytes(data)
-        try:
-            return ShapeCode.load(path)
-        except FileFormatError as cause:
-            raise FileFormatError(f"{name}: {cause}") from cause
+    stream = io.BytesIO(data)
+    stream.name = name  # what an error calls it
+    return ShapeCode.load(stream)
 
 
 def _paired(path: str | os.PathLike[str], members: list[tarfile.TarInfo]) -> list[Place]:

@@ -35,7 +35,6 @@ if __name__ == "__main__":
 
 def fill(folder: Path, count: int) -> list[str]:
     """``count`` ellipsoids, some in a folder below; their names in order."""
-    mesh = bumpy_sphere(1)
     (folder / "below").mkdir(parents=True, exist_ok=True)
     names = [f"{'below/' if i % 3 == 0 else ''}shape-{i:02d}.off" for i in range(count)]
     for i, name in enumerate(names):
@@ -158,9 +157,8 @@ def test_a_file_that_kills_workers_is_given_up(made, tmp_path):
     """A pipe that nobody writes to holds each worker until it is killed."""
     source = made[0] / "shapes"
     os.mkfifo(tmp_path / "hangs.off")
-    shapes = tuple(
-        Source(name, name, str(path / name)) for name, path in (("shape-01.off", source), ("hangs.off", tmp_path), ("shape-02.off", source))
-    )
+    places = {"shape-01.off": source, "hangs.off": tmp_path, "shape-02.off": source}
+    shapes = tuple(Source(name, name, str(folder / name)) for name, folder in places.items())
     task = ShardTask(str(tmp_path / "000000.tar"), shapes, frozenset(s.key for s in shapes), {}, ENCODING, "near-lossless")
     marker = tmp_path / ".000000.tar.at"
     killed = []
