@@ -80,7 +80,7 @@ def _reference_faces(inside: Tensor, numbers: Tensor) -> Tensor:
     if min(inside.shape, default=0) > 1:
         nz, ny, nx = (n - 1 for n in inside.shape)
         corners = [inside[z : nz + z, y : ny + y, x : nx + x] for z in (0, 1) for y in (0, 1) for x in (0, 1)]
-        pattern = sum(corner.long() << c for c, corner in enumerate(corners))
+        pattern = torch.stack([corner.long() << c for c, corner in enumerate(corners)]).sum(dim=0)
         for k, j, i in ((pattern > 0) & (pattern < 255)).nonzero().tolist():
             for triangle in cell_triangles(int(pattern[k, j, i])):
                 ends = [(min(edge), max(edge) - min(edge)) for edge in triangle]
