@@ -109,6 +109,33 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   m.def("sphere_interpolate_xyz(Tensor grad, Tensor xyz, Tensor slopes, Tensor pieces, bool normalize) -> Tensor");
   // The adjoint of sphere_interpolate in the grid, in double.
   m.def("sphere_spread(Tensor grad, Tensor xyz, Tensor pieces, int half, bool normalize) -> Tensor");
+  // Distances (nz, ny, nx) to a mesh, negative inside, cut at the truncation, at the centres of a box's cells; where asked
+  // the nearest face of each, int32, -1 beyond the truncation (else (0, 0, 0)).
+  m.def(
+      "mesh_sdf(Tensor vertices, Tensor faces, int[] shape, float truncation, float[] lower, float[] upper, str sign, "
+      "bool nearest) -> (Tensor, Tensor)");
+  // Its gradient (n, 3) in the vertices.
+  m.def(
+      "mesh_sdf_backward(Tensor grad, Tensor vertices, Tensor faces, Tensor values, Tensor nearest, float[] lower, "
+      "float[] upper) -> Tensor");
+  // One level of a 3D wavelet transform of (..., n0, n1, n2) by taps (1 or 2, length), low pass first: the coarse grid
+  // (..., m0, m1, m2) and the details (..., 7, m0, m1, m2), none of one filter. `adjoint`: that of the synthesis by
+  // them.
+  m.def("wavelet3d_analyze(Tensor grid, Tensor taps, str mode=\"constant\", bool adjoint=False) -> (Tensor, Tensor)");
+  // One level back to a grid of the given shape. `adjoint`: that of the analysis by these taps.
+  m.def(
+      "wavelet3d_synthesize(Tensor coarse, Tensor details, int[] shape, Tensor taps, str mode=\"constant\", "
+      "bool adjoint=False) -> Tensor");
+  // Wavelet details (b, bands, q0, q1, q2) by tree, (K, bands fan^3): rows are cells of all shapes of the batch, which
+  // ascend; cell p has the children fan p + o - shift along an axis, and what lies outside is zero.
+  m.def("tree_gather(Tensor detail, Tensor rows, int[] cells, int fan, int shift) -> Tensor");
+  // Its adjoint: details of a shape that are zero but for the given trees.
+  m.def("tree_scatter(Tensor values, Tensor rows, int[] shape, int[] cells, int fan, int shift) -> Tensor");
+  // The trees of all cells as channels (b, bands fan^3, m0, m1, m2), and its adjoint, the way back.
+  m.def("tree_pack(Tensor detail, int[] cells, int fan, int shift) -> Tensor");
+  m.def("tree_unpack(Tensor channels, int[] shape, int fan, int shift) -> Tensor");
+  // Places of the largest values of each row (b, m), so many a row, packed and ascending; ties go to the first.
+  m.def("tree_largest(Tensor values, int[] counts) -> Tensor");
   // Thin QR of tall blocks (..., n, k) with positive diagonal, and 1 for columns that depend on none before them (...,
   // k). Made of torch's own products in geospec/ops/cholesky_qr.py, on any device.
   m.def("cholesky_qr(Tensor z, bool rank_guard=False) -> (Tensor, Tensor, Tensor)");

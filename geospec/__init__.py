@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import (
         bases,
+        codes,
         datasets,
         descriptors,
         diffusion,
@@ -47,9 +48,11 @@ if TYPE_CHECKING:
         SampledBasis,
         SphericalHarmonics,
         SphericalShape,
+        WaveletTree,
         diffusion_operators,
         eigenpairs,
     )
+    from .codes import ShapeCode, encode
     from .errors import ArgumentError, ConvergenceError, FileFormatError, GeospecError, MissingDependencyError, ShapeError
     from .factor import SparseFactor
     from .geodesics import geodesic_distances
@@ -57,13 +60,14 @@ if TYPE_CHECKING:
     from .maps import FunctionalMapPrior
     from .models import LocationEncoder, MeshLocationEncoder
     from .pipelines import Match, match
-    from .shapes import Mesh, PointCloud, Sphere, load, repair, report, save
+    from .shapes import DistanceField, Grid, Mesh, PointCloud, Sphere, distance_field, load, repair, report, save
     from .transport import VectorHeat
 
 __version__ = "0.1.0"
 
 _PACKAGES = (
     "bases",
+    "codes",
     "datasets",
     "descriptors",
     "diffusion",
@@ -92,14 +96,16 @@ _HOME = {
     "ConnectionLaplacian": "laplacians",
     "ConvergenceError": "errors",
     "DiffusionOperators": "bases",
+    "DistanceField": "shapes",
     "EigenbasisNetwork": "bases",
     "Eigenpairs": "bases",
     "FileFormatError": "errors",
     "FunctionalMapPrior": "maps",
     "GeospecError": "errors",
+    "Grid": "shapes",
     "LaplaceBasis": "bases",
-    "LearnedEigenbasis": "bases",
     "Laplacian": "laplacians",
+    "LearnedEigenbasis": "bases",
     "LocationEncoder": "models",
     "Match": "pipelines",
     "Mesh": "shapes",
@@ -107,15 +113,19 @@ _HOME = {
     "MissingDependencyError": "errors",
     "PointCloud": "shapes",
     "SampledBasis": "bases",
+    "ShapeCode": "codes",
     "ShapeError": "errors",
     "SparseFactor": "factor",
     "Sphere": "shapes",
     "SphericalHarmonics": "bases",
     "SphericalShape": "bases",
     "VectorHeat": "transport",
+    "WaveletTree": "bases",
     "connection_laplacian": "laplacians",
     "diffusion_operators": "bases",
+    "distance_field": "shapes",
     "eigenpairs": "bases",
+    "encode": "codes",
     "geodesic_distances": "geodesics",
     "laplacian": "laplacians",
     "load": "shapes",
@@ -131,11 +141,13 @@ __all__ = [
     "ConnectionLaplacian",
     "ConvergenceError",
     "DiffusionOperators",
+    "DistanceField",
     "EigenbasisNetwork",
     "Eigenpairs",
     "FileFormatError",
     "FunctionalMapPrior",
     "GeospecError",
+    "Grid",
     "LaplaceBasis",
     "Laplacian",
     "LearnedEigenbasis",
@@ -146,19 +158,24 @@ __all__ = [
     "MissingDependencyError",
     "PointCloud",
     "SampledBasis",
+    "ShapeCode",
     "ShapeError",
     "SparseFactor",
     "Sphere",
     "SphericalHarmonics",
     "SphericalShape",
     "VectorHeat",
+    "WaveletTree",
     "bases",
+    "codes",
     "connection_laplacian",
     "datasets",
     "descriptors",
     "diffusion",
     "diffusion_operators",
+    "distance_field",
     "eigenpairs",
+    "encode",
     "factor",
     "geodesic_distances",
     "geodesics",

@@ -6,6 +6,7 @@ from .eigensolvers import Eigenpairs, eigenpairs
 from .laplace import LaplaceBasis
 from .learned import EigenbasisNetwork, LearnedEigenbasis
 from .spherical import SphericalHarmonics, SphericalShape, star_center, star_defect
+from .wavelet import TreeCode, WaveletCoefficients, WaveletTree
 
 __all__ = [
     "Basis",
@@ -17,6 +18,9 @@ __all__ = [
     "SampledBasis",
     "SphericalHarmonics",
     "SphericalShape",
+    "TreeCode",
+    "WaveletCoefficients",
+    "WaveletTree",
     "diffusion_operators",
     "eigenpairs",
     "star_center",

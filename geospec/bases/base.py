@@ -18,10 +18,20 @@ _KINDS: dict[str, type[Basis]] = {}
 
 
 class Basis(nn.Module, ABC):
-    """``k`` functions on ``n`` points, ordered coarse to fine, orthonormal under ``measure``.
+    """``k`` functions on ``n`` points, ordered coarse to fine.
 
     Abstract; concrete bases are final. A function is a tensor ``(..., n, c)``, its coefficients are
     ``(..., k, c)``, and the inner product is ``<f, g> = sum_i measure_i f_i g_i``.
+
+    What every basis keeps (``geospec.testing.BasisContract``): analysis and synthesis are linear, with exact adjoints as gradients; what
+    synthesis makes, synthesis after analysis leaves as it is; a truncated basis has the first coefficients and modes of the whole.
+
+    What an orthonormal one adds (``OrthonormalContract``; :attr:`orthonormal` is True): ``k <= n``, modes orthonormal under ``measure``,
+    Parseval, and analysis that inverts synthesis and projects, truncated or not.
+
+    What a frame adds instead (``FrameContract``): synthesis after analysis is the identity on every function, so ``k >= n``; modes may
+    depend on each other, and other coefficients may have the same function. Inner products are pairings: ``<f, g>`` is the analysis of
+    ``f`` times the adjoint of synthesis of ``measure g``. Its truncations approximate, coarse to fine, and need not be projections.
 
     Attributes
     ----------
@@ -52,6 +62,11 @@ class Basis(nn.Module, ABC):
     @abstractmethod
     def k(self) -> int:
         """Number of modes."""
+
+    @property
+    def orthonormal(self) -> bool:
+        """Whether modes are orthonormal under ``measure``, so that coefficients have the function's inner products."""
+        return True
 
     @abstractmethod
     def analyze(self, signal: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Shapes with known correspondence and shapes to train on: made on the spot, or read from the user's own collections."""
 
+from .code_shards import ShapeCodes, ShapeCodeStream
 from .creatures import KINDS, Creature, CreaturePair, creature, creature_pair, ground_truth, symmetric_ground_truth
 from .era5 import read_era5
 from .globe import GlobeTask, Places, checkerboard, land_ocean, spectral_field
@@ -9,6 +10,7 @@ from .procedural import BLOB_STYLES, PART_KINDS, SHEET_BENDS, blob, mechanical_p
 from .rest_surfaces import MAP_FAMILIES
 from .samples import SHIPPED, shipped
 from .scans import density_field, partial_scan, varying_density, visible
+from .solids import solid, solid_families, solid_field
 from .training_shapes import (
     CLOUDS,
     FAMILIES,
@@ -39,6 +41,8 @@ __all__ = [
     "LocationTable",
     "PairDataset",
     "Places",
+    "ShapeCodeStream",
+    "ShapeCodes",
     "ShapePair",
     "ShapePool",
     "blob",
@@ -58,6 +62,9 @@ __all__ = [
     "read_places",
     "shape_seed",
     "shipped",
+    "solid",
+    "solid_families",
+    "solid_field",
     "spectral_field",
     "symmetric_ground_truth",
     "thin_sheet",

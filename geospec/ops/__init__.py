@@ -18,6 +18,7 @@ from .legendre_transform import ring_analysis, ring_synthesis
 from .library import backend_info
 from .local_triangles import local_triangles
 from .masked_map_solve import masked_map_solve, masked_map_solve_ex
+from .mesh_sdf import mesh_sdf
 from .neighbours import knn, radius_search
 from .noisy_magnitudes import MaskSums, mask_sums, noisy_magnitudes
 from .robust_stiffness import robust_stiffness
@@ -25,11 +26,14 @@ from .spectral_knn import spectral_knn
 from .spectral_nearest import spectral_nearest
 from .spherical_harmonics import spherical_harmonics, spherical_harmonics_jvp
 from .spherical_harmonics_linear import spherical_harmonics_linear
+from .wavelet3d import max_level, wavelet3d_analysis, wavelet3d_synthesis
+from .wavelet_filters import Filters, filters, wavelets
 from .zoomout import zoomout
 
 __all__ = [
     "CONVENTIONS",
     "Adjacency",
+    "Filters",
     "HarmonicConvention",
     "MaskSums",
     "assemble_stiffness",
@@ -41,6 +45,7 @@ __all__ = [
     "csr_matmul",
     "csr_sampled_products",
     "farthest_points",
+    "filters",
     "graph_smooth",
     "isosurface",
     "knn",
@@ -49,7 +54,9 @@ __all__ = [
     "mask_sums",
     "masked_map_solve",
     "masked_map_solve_ex",
+    "max_level",
     "mesh_adjacency",
+    "mesh_sdf",
     "noisy_magnitudes",
     "radius_search",
     "ring_analysis",
@@ -60,6 +67,9 @@ __all__ = [
     "spherical_harmonics",
     "spherical_harmonics_jvp",
     "spherical_harmonics_linear",
+    "wavelet3d_analysis",
+    "wavelet3d_synthesis",
+    "wavelets",
     "xyz_to_lonlat",
     "zoomout",
 ]

@@ -3,7 +3,9 @@
 from .adapters import from_open3d, from_pytorch3d, from_trimesh, to_open3d, to_pytorch3d, to_trimesh
 from .cloud import PointCloud
 from .clouds import estimate_normals, remove_outliers, voxel_downsample
+from .distance import distance_field
 from .files import SUFFIXES, load, save
+from .grid import DistanceField, Grid
 from .mesh import Mesh
 from .reconstruction import reconstruct_surface
 from .registration import RigidMotion, align_rigid, register_rigid
@@ -18,6 +20,8 @@ from .vertex_map import VertexMap, point_map_from_file, point_map_to_file, value
 __all__ = [
     "REPAIR_STEPS",
     "SUFFIXES",
+    "DistanceField",
+    "Grid",
     "Mesh",
     "MeshReport",
     "PointCloud",
@@ -28,6 +32,7 @@ __all__ = [
     "VertexMap",
     "align_rigid",
     "decimate",
+    "distance_field",
     "estimate_normals",
     "from_open3d",
     "from_pytorch3d",

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import math
+import os
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import ArgumentError, ShapeError, problem
+from ..errors import ArgumentError, FileFormatError, ShapeError, problem
 from ..ops.isosurface import isosurface
+from ..writing import write_npz
 from .mesh import Mesh
+
+VERSION = 1
+
+
+class Shape(Protocol):
+    """Whatever has points in space: a mesh, a cloud."""
+
+    @property
+    def points(self) -> Tensor: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +69,34 @@ class Grid:
     def box(cls, lower: Sequence[float] | float, upper: Sequence[float] | float, resolution: int | Sequence[int]) -> Grid:
         """The box between two corners (x, y, z), in ``resolution`` cells: one number for all axes, or (nz, ny, nx)."""
         low, high = _three("lower", lower), _three("upper", upper)
-        shape = (resolution,) * 3 if isinstance(resolution, int) else tuple(resolution)
-        if len(shape) != 3 or min(shape) < 1:
+        shape = tuple(resolution) if isinstance(resolution, Sequence) else (resolution,) * 3
+        if len(shape) != 3 or not all(isinstance(n, int) and n >= 1 for n in shape):
             raise ShapeError(problem("resolution", "a positive integer, or three (nz, ny, nx)", resolution))
         spacing = tuple((h - l) / n for l, h, n in zip(low, high, reversed(shape), strict=True))
         return cls(shape, low, spacing)  # type: ignore[arg-type]
+
+    @classmethod
+    def around(cls, shape: Shape, resolution: int | Sequence[int] = 256, fill: float = 0.9) -> Grid:
+        """The cube around a shape's middle of which the shape's longest side takes the part ``fill``, in ``resolution`` cells.
+
+        Raises
+        ------
+        ShapeError : a shape without points or without extent, a resolution as in :meth:`box`. ArgumentError : ``fill`` not in (0, 1].
+        """
+        if not 0 < fill <= 1:
+            raise ArgumentError(problem("fill", "a part in (0, 1]", fill))
+        points = shape.points.detach().double()
+        if points.shape[1:] != (3,):
+            raise ShapeError(problem("shape", "points in three dimensions", tuple(points.shape)))
+        if len(points) == 0:
+            raise ShapeError(problem("shape", "at least one point", "none"))
+        low, high = points.amin(dim=0), points.amax(dim=0)
+        half = float((high - low).max()) / (2 * fill)
+        if half <= 0:
+            raise ShapeError(problem("shape", "points that are not all one", f"{len(points)} at {low.tolist()}"))
+        middle = (low + high) / 2
+        box = cls.box((middle - half).tolist(), (middle + half).tolist(), resolution)
+        return replace(box, dtype=shape.points.dtype, device=shape.points.device)
 
     @property
     def upper(self) -> tuple[float, float, float]:
@@ -118,6 +156,39 @@ class DistanceField:
 
     def __repr__(self) -> str:
         return f"DistanceField({' x '.join(map(str, self.grid.shape))} cells, truncation {self.truncation:g})"
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> DistanceField:
+        """The same field on another device or in another float type."""
+        values = self.values.to(device=device, dtype=dtype)
+        return replace(self, values=values, grid=self.grid.to(values.device, values.dtype))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the field as a compressed npz, aside and renamed; values keep their type."""
+        numbers = torch.tensor([*self.grid.lower, *self.grid.spacing, self.truncation], dtype=torch.float64)
+        write_npz(path, values=self.values, numbers=numbers, version=torch.tensor(VERSION))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> DistanceField:
+        """A field that :meth:`save` wrote, on the CPU. Runs no code.
+
+        Raises
+        ------
+        FileNotFoundError : no such file. FileFormatError : truncated, or something else.
+        """
+        wanted = f"a distance field saved by geospec, version {VERSION}"
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                values, numbers, version = file["values"], file["numbers"], int(file["version"])
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as cause:
+            raise FileFormatError(problem(str(path), wanted, f"another or a damaged file ({cause})")) from cause
+        if version != VERSION or numbers.shape != (7,) or values.ndim != 3 or values.dtype.kind != "f":
+            raise FileFormatError(problem(str(path), wanted, f"version {version}, arrays {values.shape} and {numbers.shape}"))
+        tensor = torch.from_numpy(values)
+        *places, truncation = (float(x) for x in numbers)
+        grid = Grid(values.shape, tuple(places[:3]), tuple(places[3:]), tensor.dtype)  # type: ignore[arg-type]
+        return cls(tensor, grid, truncation)
 
     def surface(self, level: float = 0.0) -> Mesh:
         """The surface at distance ``level``, faces counter-clockwise from outside; differentiable in the values."""

@@ -1,6 +1,6 @@
-"""For tests of one's own code: sample shapes with closed forms, tolerances, and the contract of a Basis.
+"""For tests of one's own code: sample shapes with closed forms, tolerances, and the contracts of a Basis.
 
-The contract needs ``pytest``; shapes and tolerances do not.
+The contracts need ``pytest``; shapes and tolerances do not.
 """
 
 from __future__ import annotations
@@ -11,14 +11,26 @@ from .shapes import bumpy_sphere, disjoint_union, grid, icosphere, permuted, sph
 from .tolerances import tolerance
 
 if TYPE_CHECKING:
-    from .contract import BasisContract
+    from .contract import BasisContract, FrameContract, OrthonormalContract
 
-__all__ = ["BasisContract", "bumpy_sphere", "disjoint_union", "grid", "icosphere", "permuted", "sphere_cloud", "tolerance", "torus"]
+__all__ = [
+    "BasisContract",
+    "FrameContract",
+    "OrthonormalContract",
+    "bumpy_sphere",
+    "disjoint_union",
+    "grid",
+    "icosphere",
+    "permuted",
+    "sphere_cloud",
+    "tolerance",
+    "torus",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "BasisContract":
-        from .contract import BasisContract
+    if name in ("BasisContract", "FrameContract", "OrthonormalContract"):
+        from . import contract
 
-        return BasisContract
+        return getattr(contract, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,7 +11,7 @@ import geospec
 from geospec import ArgumentError, ConvergenceError, FileFormatError, LaplaceBasis, Mesh, ShapeError, laplacian
 from geospec.bases import eigensolvers, krylov
 from geospec.bases.signs import signs
-from geospec.testing import BasisContract, bumpy_sphere, disjoint_union, grid, icosphere, permuted, sphere_cloud, torus
+from geospec.testing import OrthonormalContract, bumpy_sphere, disjoint_union, grid, icosphere, permuted, sphere_cloud, torus
 
 
 def moved(mesh):
@@ -25,7 +25,7 @@ def shape_of(seed):
     return Mesh(mesh.vertices * torch.tensor([1.0, 1 + 0.1 * seed, 1], dtype=torch.float64), mesh.faces)
 
 
-class TestLaplaceMesh(BasisContract):
+class TestLaplaceMesh(OrthonormalContract):
     def make(self, dtype, seed):
         return LaplaceBasis.fit(shape_of(seed).to(dtype=dtype), 24)
 
@@ -37,7 +37,7 @@ class TestLaplaceMesh(BasisContract):
         return LaplaceBasis.fit(moved(shape_of(seed)), 24)
 
 
-class TestLaplaceDirichlet(BasisContract):
+class TestLaplaceDirichlet(OrthonormalContract):
     def make(self, dtype, seed):
         return LaplaceBasis.fit(grid(21, 26, height=1.3 + 0.1 * seed).to(dtype=dtype), 12, kind="cotangent", boundary="dirichlet")
 
@@ -46,7 +46,7 @@ class TestLaplaceDirichlet(BasisContract):
         return LaplaceBasis.fit(mesh, 12, kind="cotangent", boundary="dirichlet")
 
 
-class TestLaplaceCloud(BasisContract):
+class TestLaplaceCloud(OrthonormalContract):
     def make(self, dtype, seed):
         cloud = sphere_cloud(500, dtype=dtype)
         return LaplaceBasis.fit(type(cloud)(cloud.points * torch.tensor([1, 1.2 + 0.1 * seed, 0.7], dtype=dtype)), 16)

@@ -22,7 +22,7 @@ from geospec.probes import (
     SchrodingerProbes,
     smoothing_graph,
 )
-from geospec.testing import BasisContract, icosphere
+from geospec.testing import OrthonormalContract, icosphere
 
 fit = LearnedEigenbasis.fit
 
@@ -64,7 +64,7 @@ def spread(n, seed):
     return points[ops.farthest_points(points, n)]
 
 
-class TestLearned(BasisContract):
+class TestLearned(OrthonormalContract):
     def make(self, dtype, seed):
         return fit(on_blob(300, 0, dtype), 8, max_steps=3, seed=seed)
 

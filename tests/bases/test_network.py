@@ -9,7 +9,7 @@ from geospec.bases import eigenpairs
 from geospec.bases.learned import network as made
 from geospec.metrics import matched_cosine, subspace_overlap
 from geospec.probes import smoothing_graph
-from geospec.testing import BasisContract, icosphere
+from geospec.testing import OrthonormalContract, icosphere
 from geospec.weights import save_weights
 
 SMALL = {"modes": 10, "learned": 6, "width": 16, "depth": 1, "heads": 2, "tokens": 4, "degree": 3}
@@ -38,7 +38,7 @@ def turned(points):
     return points @ rotation.T + torch.tensor([3.0, -1, 2], dtype=torch.float64)
 
 
-class TestNetwork(BasisContract):
+class TestNetwork(OrthonormalContract):
     invariance_tolerance = 1e-5  # the steps that are smoothed with are found from random columns: rounding may be amplified
 
     def make(self, dtype, seed):

@@ -12,22 +12,22 @@ import geospec
 from geospec import SphericalHarmonics
 from geospec.errors import ArgumentError
 from geospec.shapes import Sphere
-from geospec.testing import BasisContract
+from geospec.testing import OrthonormalContract
 
 
-class TestGaussLegendre(BasisContract):
+class TestGaussLegendre(OrthonormalContract):
     def make(self, dtype, seed):
         return SphericalHarmonics(9, dtype=dtype)
 
 
-class TestEquiangular(BasisContract):
+class TestEquiangular(OrthonormalContract):
     """With the convention of geodesy, in which the measure is a share of the sphere."""
 
     def make(self, dtype, seed):
         return SphericalHarmonics(6, Sphere.equiangular(14, 16), normalization="4pi", cs_phase=True, dtype=dtype)
 
 
-class TestPoints(BasisContract):
+class TestPoints(OrthonormalContract):
     def points(self):
         return Sphere.fibonacci(400).exact_to(14)
 

@@ -30,6 +30,8 @@ from geospec.ops.legendre_transform import reference as legendre_reference
 from geospec.ops.legendre_transform import reference_synthesis
 from geospec.ops.local_triangles import reference as local_triangles_reference
 from geospec.ops.masked_map_solve import reference as map_solve_reference
+from geospec.ops.mesh_sdf import reference as sdf_reference
+from geospec.ops.mesh_sdf import reference_backward as sdf_backward_reference
 from geospec.ops.neighbours import reference as knn_reference
 from geospec.ops.neighbours import reference_radius_search
 from geospec.ops.noisy_magnitudes import reference as noise_reference
@@ -44,6 +46,11 @@ from geospec.ops.spherical_harmonics import reference as harmonics_reference
 from geospec.ops.spherical_harmonics_linear import reference as layer_reference
 from geospec.ops.spherical_harmonics_linear import reference_weight as layer_weight_reference
 from geospec.ops.spherical_harmonics_linear import reference_xyz as layer_xyz_reference
+from geospec.ops.wavelet3d import level_shapes
+from geospec.ops.wavelet3d import reference as wavelet_reference
+from geospec.ops.wavelet3d import reference_synthesis as wavelet_synthesis_reference
+from geospec.ops.wavelet_filters import filters
+from geospec.ops.wavelet_tree import reference_gather, reference_largest, reference_pack, reference_scatter, reference_unpack
 from geospec.ops.zoomout import reference as zoomout_reference
 
 Arguments = tuple[Any, ...]
@@ -210,6 +217,28 @@ def smooth_adjoint_inputs(dtype: torch.dtype, seed: int) -> Arguments:
 def energy_inputs(dtype: torch.dtype, seed: int) -> Arguments:
     generator = torch.Generator().manual_seed(seed)
     return tuple(torch.randn(19, width, generator=generator, dtype=torch.float64).to(dtype) for width in (4 + seed, 7 + 5 * seed))
+
+
+TREE = ([3, 4, 5], 4, 6)  # cells, fan and shift of details (5, 6, 7): children are missing on every side
+
+
+def tree_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    """Details of two shapes, their trees at cells of either, on the border and inside."""
+    generator = torch.Generator().manual_seed(seed)
+    detail = torch.randn(2, 3, 5, 6, 7, generator=generator, dtype=torch.float64).to(dtype)
+    return detail, torch.randperm(120, generator=generator)[: 30 + 15 * seed].sort().values, *TREE
+
+
+def tree_scatter_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    detail, rows, *_ = tree_inputs(dtype, seed)
+    return torch.randn(len(rows), 3 * 64).to(dtype), rows, list(detail.shape), *TREE
+
+
+def largest_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    """Few distinct values, both zeros, and what is not finite among them."""
+    values = torch.randint(-3, 4, (3, 50), generator=torch.Generator().manual_seed(seed)).to(dtype)
+    values[0, :4] = torch.tensor([float("inf"), float("nan"), -0.0, float("-inf")], dtype=dtype)
+    return values, [7 * seed, 50 - seed, 13]
 
 
 def tall_inputs(dtype: torch.dtype, seed: int) -> Arguments:
@@ -414,6 +443,67 @@ def harmonic_refusals(place: int, table: int) -> dict[str, tuple[Callable[[Argum
         "not finite": (with_argument(place, lambda x: x / 0), "xyz: wanted finite vectors other than zero, got .* in row 0"),
         "not on the sphere": (with_argument(table + 1, lambda _: False), "xyz: wanted vectors of length 1, got length 1.5 in row 0"),
     }
+
+
+# By the seed: sizes below a register and beyond, filters longer than the grid, one filter alone, adjoints.
+WAVELET_LEVELS = [
+    ((2,), (7, 12, 19), "bior6.8", "constant", 2, False),
+    ((), (3, 2, 5), "bior6.8", "periodization", 2, True),
+    ((1, 3), (6, 3, 5), "bior6.8", "symmetric", 1, False),
+    ((), (40, 21, 16), "bior6.8", "zero", 2, False),
+    ((), (9, 6, 8), "bior6.8", "constant", 2, True),
+    ((), (6, 5, 4), "bior6.8", "smooth", 1, True),
+    ((2,), (18, 33, 35), "bior6.8", "antireflect", 2, False),
+    ((), (17, 34, 50), "bior6.8", "reflect", 2, True),
+]
+
+
+def analysis_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    leading, shape, wavelet, mode, bands, adjoint = WAVELET_LEVELS[seed]
+    bank = filters(wavelet)
+    grid = torch.randn(*leading, *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+    return grid, torch.stack((bank[2:] if adjoint else bank[:2])[:bands]), mode, adjoint
+
+
+def synthesis_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    leading, shape, wavelet, mode, bands, adjoint = WAVELET_LEVELS[seed]
+    bank = filters(wavelet)
+    cells = level_shapes(shape, wavelet, 1, mode)[1]
+    generator = torch.Generator().manual_seed(seed)
+    coarse, details = (
+        torch.randn(*leading, *some, *cells, generator=generator, dtype=torch.float64).to(dtype) for some in ((), (7 if bands == 2 else 0,))
+    )
+    return coarse, details, list(shape), torch.stack((bank[:2] if adjoint else bank[2:])[:bands]), mode, adjoint
+
+
+def wavelet_refusals(taps: int) -> dict[str, tuple[Callable[[Arguments], Arguments], str]]:
+    return {
+        "odd filters": (with_argument(taps, lambda t: t[:, 1:]), r"taps: wanted shape \(1 or 2, length\) of an even length, got \(1, 17\)"),
+        "filters of another type": (with_argument(taps, lambda t: t.float()), "taps: wanted float64 on the CPU"),
+        "mode": (with_argument(taps + 1, lambda _: "edge"), "mode: wanted one of constant, zero, .*, got edge"),
+    }
+
+
+def sdf_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    """Closed and open octahedra that lost their symmetry, soups, one face without area; boxes and cells of unlike sides."""
+    generator = torch.Generator().manual_seed(seed)
+    ends = torch.cat([torch.eye(3, dtype=torch.float64), -torch.eye(3, dtype=torch.float64)])
+    vertices = torch.cat([ends + 0.2 * torch.randn(6, 3, generator=generator, dtype=torch.float64), ends[:1] * 0.9])
+    faces = torch.tensor([[0, 1, 2], [1, 3, 2], [3, 4, 2], [4, 0, 2], [1, 0, 5], [3, 1, 5], [4, 3, 5], [0, 4, 5], [6, 6, 6]])
+    sign = ("auto", "parity", "winding", "nonzero", "auto", "auto", "unsigned", "auto")[seed]
+    if seed in (2, 4):
+        faces = faces[1:]
+    if seed in (3, 6):
+        vertices, faces = (0.5 * x if x.is_floating_point() else x for x in soup(torch.float64, seed))
+    shape = [(9, 11, 6), (4, 3, 5), (8, 7, 9), (5, 17, 3), (6, 6, 6), (2, 2, 2), (1, 20, 18), (7, 12, 10)][seed]
+    return vertices.to(dtype), faces, list(shape), 0.6, [-1.1, -1.2, -1.3], [1.2, 1.4, 1.6], sign, False
+
+
+def sdf_adjoint_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    vertices, faces, shape, truncation, lower, upper, sign, _ = sdf_inputs(dtype, seed)
+    values, nearest = sdf_reference(vertices, faces, shape, truncation, lower, upper, sign, True)
+    grad = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return grad.to(dtype), vertices, faces, values, nearest, lower, upper
 
 
 OPS = [
@@ -714,6 +804,72 @@ OPS = [
         },
     ),
     OpCase(
+        "tree_gather",
+        tree_inputs,
+        reference_gather,
+        lambda dtype: (torch.zeros(0, 3, 5, 6, 7, dtype=dtype), torch.arange(0), *TREE),
+        differentiable=(0,),
+        refusals={
+            "dimensions": (with_argument(0, lambda d: d[0]), r"detail: wanted shape \(b, bands, q0, q1, q2\), got \(3, 5, 6, 7\)"),
+            "half": (with_argument(0, lambda d: d.half()), "detail: wanted float32 or float64"),
+            "rows": (with_argument(1, lambda rows: rows.int()), "rows: wanted int64"),
+            "too large": (with_argument(1, lambda rows: rows + 119), r"rows: wanted cells in \[0, 120\)"),
+            "twice": (with_argument(1, lambda rows: rows * 0), "rows: wanted cells that ascend, got 0 after 0"),
+            "cells": (with_argument(2, lambda cells: cells[:2]), "cells: wanted three sizes, got 2"),
+            "orphans": (with_argument(2, lambda cells: [3, 4, 3]), "cells: wanted 4 x cells, .* to cover the 7 details of axis 2"),
+            "fan": (with_argument(3, lambda fan: 0), "fan: wanted 1 or more, got 0"),
+            "shift": (with_argument(4, lambda shift: -1), "a shift of 0 or more"),
+        },
+    ),
+    OpCase(
+        "tree_scatter",
+        tree_scatter_inputs,
+        reference_scatter,
+        lambda dtype: (torch.zeros(0, 192, dtype=dtype), torch.arange(0), [2, 3, 5, 6, 7], *TREE),
+        differentiable=(0,),
+        refusals={
+            "columns": (with_argument(0, lambda v: v[:, 1:]), "values: wanted 192 columns, one a child of each band, got 191"),
+            "rows": (with_argument(1, lambda rows: rows[1:]), "values: wanted a row for each of rows"),
+            "twice": (with_argument(1, lambda rows: rows // 2), "rows: wanted cells that ascend"),
+            "shape": (with_argument(2, lambda shape: shape[1:]), r"shape: wanted \(b, bands, q0, q1, q2\), got 4 sizes"),
+        },
+    ),
+    OpCase(
+        "tree_pack",
+        lambda dtype, seed: (tree_inputs(dtype, seed)[0], *TREE),
+        reference_pack,
+        lambda dtype: (torch.zeros(0, 3, 5, 6, 7, dtype=dtype), *TREE),
+        differentiable=(0,),
+        refusals={
+            "dimensions": (with_argument(0, lambda d: d[0]), "detail: wanted shape"),
+            "orphans": (with_argument(1, lambda cells: [2, 4, 5]), "cells: wanted 4 x cells, .* to cover the 5 details of axis 0"),
+        },
+    ),
+    OpCase(
+        "tree_unpack",
+        lambda dtype, seed: (reference_pack(tree_inputs(dtype, seed)[0], *TREE) + 1, [5, 6, 7], *TREE[1:]),
+        reference_unpack,
+        lambda dtype: (torch.zeros(0, 192, 3, 4, 5, dtype=dtype), [5, 6, 7], *TREE[1:]),
+        differentiable=(0,),
+        refusals={
+            "dimensions": (with_argument(0, lambda c: c[0]), "channels: wanted shape"),
+            "channels": (with_argument(0, lambda c: c[:, 1:]), "channels: wanted a multiple of 64 of them, one a child, got 191"),
+            "orphans": (with_argument(1, lambda shape: [5, 6, 15]), "cells: wanted 4 x cells, .* to cover the 15 details of axis 2"),
+        },
+    ),
+    OpCase(
+        "tree_largest",
+        largest_inputs,
+        reference_largest,
+        lambda dtype: (torch.zeros(0, 9, dtype=dtype), []),
+        refusals={
+            "vector": (with_argument(0, lambda v: v[0]), "values: wanted shape"),
+            "counts": (with_argument(1, lambda counts: counts[1:]), "counts: wanted one for each row of values, 3, got 2"),
+            "too many": (with_argument(1, lambda counts: [51, 0, 0]), "counts: wanted between 0 and the 50 values of a row, got 51"),
+            "negative": (with_argument(1, lambda counts: [-1, 0, 0]), "counts: wanted between 0 and the 50 values of a row, got -1"),
+        },
+    ),
+    OpCase(
         "captured_energy",
         energy_inputs,
         energy_reference,
@@ -954,6 +1110,71 @@ OPS = [
             "beyond the border": (with_argument(2, lambda e: e + 12), "edges: wanted edges of the grid, got"),
             "negative": (with_argument(2, lambda e: e - 180), "edges: wanted edges of the grid, got -"),
             "another order": (with_argument(2, lambda e: e.flip(0)), "edges: wanted them by row, as isosurface gives them"),
+        },
+    ),
+    OpCase(
+        "wavelet3d_analyze",
+        analysis_inputs,
+        wavelet_reference,
+        lambda dtype: (torch.zeros(0, 4, 5, 6, dtype=dtype), *analysis_inputs(dtype, 0)[1:]),
+        differentiable=(0,),
+        refusals={
+            **wavelet_refusals(1),
+            "a plane": (with_argument(0, lambda g: g[0, 0]), r"grid: wanted shape \(..., n0, n1, n2\), got \(4,\)"),
+            "no samples": (with_argument(0, lambda g: g[:, :0]), "grid: wanted at least one sample along each axis"),
+        },
+    ),
+    OpCase(
+        "wavelet3d_synthesize",
+        synthesis_inputs,
+        wavelet_synthesis_reference,
+        lambda dtype: (*(t[:0] for t in synthesis_inputs(dtype, 0)[:2]), *synthesis_inputs(dtype, 0)[2:]),
+        differentiable=(0, 1),
+        refusals={
+            **wavelet_refusals(3),
+            "cells": (with_argument(0, lambda c: c[1:]), r"coarse: wanted \(..., 11, 11, 10\), got \(10, 11, 10\)"),
+            "bands": (with_argument(1, lambda d: torch.zeros(7, *d.shape[1:], dtype=d.dtype)), "details: wanted .* with 0 bands"),
+            "details of another type": (with_argument(1, lambda d: d.float()), "details: wanted the type of coarse, got another"),
+            "shape": (with_argument(2, lambda s: s[1:]), "shape: wanted three sizes of at least 1"),
+        },
+    ),
+    OpCase(
+        "mesh_sdf",
+        sdf_inputs,
+        sdf_reference,
+        lambda dtype: (*no_faces(dtype), [2, 3, 4], 0.5, [0.0, 0.0, 0.0], [1.0, 1.0, 1.0], "auto", True),
+        differentiable=(0,),
+        refusals={
+            "two columns": (with_argument(0, lambda v: v[:, :2]), r"vertices: wanted shape \(n, 3\), got \(7, 2\)"),
+            "half": (with_argument(0, lambda v: v.half()), "vertices: wanted float32 or float64"),
+            "not finite": (with_argument(0, lambda v: v / (torch.arange(7) != 4)[:, None]), "vertices: wanted finite values, .* in row 4"),
+            "int32": (with_argument(1, lambda f: f.int()), "faces: wanted int64"),
+            "too large": (with_argument(1, lambda f: f + 1), r"faces: wanted indices in \[0, 7\), got 7 in row 8"),
+            "negative": (with_argument(1, lambda f: f - 1), r"faces: wanted indices in \[0, 7\), got -1 in row 0"),
+            "two sizes": (with_argument(2, lambda _: [2, 2]), "shape: wanted three numbers"),
+            "no cell": (with_argument(2, lambda _: [2, 0, 2]), "shape: wanted positive numbers of cells, got 0"),
+            "no truncation": (with_argument(3, lambda _: 0.0), "truncation: wanted a positive distance, got 0"),
+            "box inside out": (with_argument(5, lambda _: [-2.0, 1.0, 1.0]), "upper: wanted finite corners, each above lower"),
+            "sign": (with_argument(6, lambda _: "odd"), "sign: wanted auto, nonzero, .* got odd"),
+        },
+    ),
+    OpCase(
+        "mesh_sdf_backward",
+        sdf_adjoint_inputs,
+        sdf_backward_reference,
+        lambda dtype: (
+            torch.ones(2, 3, 4, dtype=dtype),
+            *no_faces(dtype),
+            torch.ones(2, 3, 4, dtype=dtype),
+            torch.full((2, 3, 4), -1, dtype=torch.int32),
+            [0.0, 0.0, 0.0],
+            [1.0, 1.0, 1.0],
+        ),
+        refusals={
+            "grad": (with_argument(0, lambda g: g[1:]), r"grad: wanted the shape of values, \(2, 2, 2\), got \(1, 2, 2\)"),
+            "mixed types": (with_argument(0, lambda g: g.float()), "grad: wanted the type of vertices"),
+            "nearest in int64": (with_argument(4, lambda n: n.long()), "nearest: wanted int32"),
+            "no such face": (with_argument(4, lambda n: torch.full_like(n, 9)), "nearest: wanted faces below 9, got 9"),
         },
     ),
 ]

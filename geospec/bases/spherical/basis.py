@@ -98,6 +98,11 @@ class SphericalHarmonics(Basis):
         return self.options["k"]
 
     @property
+    def orthonormal(self) -> bool:
+        """Whether modes are: not in the ``"schmidt"`` normalization, nor where weights are not exact."""
+        return self.factor is None and self._convention.normalization != "schmidt"
+
+    @property
     def degree(self) -> int:
         """The largest degree; of a truncated basis perhaps not with all its orders."""
         return math.isqrt(self.k - 1)

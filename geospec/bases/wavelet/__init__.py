@@ -1,5 +1,6 @@
 """Wavelet bases of grids."""
 
-from .tree import TreeCode, WaveletCoefficients, WaveletTree
+from .coefficients import TreeCode, WaveletCoefficients
+from .tree import WaveletTree
 
 __all__ = ["TreeCode", "WaveletCoefficients", "WaveletTree"]

@@ -1,0 +1,85 @@
+"""``geospec encode DIR``: a folder of shapes, into a folder of shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .output import Voice, check_folder, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FOLDERS = "Folders (FILE is a folder)"
+EXAMPLES = (
+    "geospec encode meshes/ -o shards/ --workers 8",
+    "geospec encode meshes/ -o shards/ --retry",
+    "geospec encode meshes/ -o shards/ --cluster tcp://head:8786",
+)
+#: Failures that are printed; all are in the list.
+_SHOWN = 5
+
+Workers = Annotated[
+    int,
+    typer.Option("--workers", min=1, rich_help_panel=FOLDERS, help="Processes, one thread each: as many as cores, while memory lasts."),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        rich_help_panel=FOLDERS,
+        show_default=False,
+        help="A Dask scheduler whose workers encode instead. They need the same folders.",
+    ),
+]
+ShardSize = Annotated[int, typer.Option("--shard-size", min=1, rich_help_panel=FOLDERS, help="Shapes in a shard.")]
+Retry = Annotated[bool, typer.Option("--retry", rich_help_panel=FOLDERS, help="Try the files again that failed in an earlier run.")]
+
+
+def run(
+    source: Path,
+    output: Path,
+    *,
+    workers: int,
+    cluster: str | None,
+    shard_size: int,
+    retry: bool,
+    triangulate: bool,
+    repair: Sequence[str],
+    preset: str,
+    encoding: dict[str, Any],
+    json: bool,
+    quiet: bool,
+) -> None:
+    """Encode what lies in a folder; the same command goes on where a run was stopped."""
+    check_folder("--output", output)
+    from geospec import pipelines
+
+    voice = Voice(as_json=json, quiet=quiet)
+    voice.say("source", f"{source}{'' if cluster is None else f', by the workers of {cluster}'}")
+    with voice.progress() as progress:
+        result = pipelines.encode_collection(
+            source,
+            output,
+            workers=workers,
+            cluster=cluster,
+            shard_size=shard_size,
+            retry=retry,
+            triangulate=triangulate,
+            repair=repair,
+            preset=preset,
+            progress=progress,
+            **encoding,
+        )
+    voice.say("encoded", f"{result.encoded:,} shapes in {result.seconds:.1f} s; {result.shapes:,} in {result.shards:,} shards")
+    voice.say("size", f"{result.bytes:,} bytes of codes")
+    for failure in result.failures[:_SHOWN]:
+        voice.say("failed", f"{failure['source']}: {failure['error']}: {failure['message']}", "yellow")
+    if len(result.failures) > _SHOWN:
+        voice.say("failed", f"{len(result.failures) - _SHOWN:,} more, in failures.jsonl", "yellow")
+    voice.wrote(result.folder)
+    if json:
+        print_json(vars(result))

@@ -1,0 +1,146 @@
+"""A shape's code: kept wavelet trees with the box they belong to."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, BinaryIO
+
+import torch
+from torch import Tensor
+
+from ..bases.wavelet import TreeCode, WaveletTree
+from ..errors import ArgumentError, problem
+from ..ops.isosurface import isosurface
+from ..shapes.grid import DistanceField, Grid
+from ..shapes.mesh import Mesh
+
+if TYPE_CHECKING:
+    from .files import Loss
+
+
+@dataclass(frozen=True, eq=False)
+class ShapeCode:
+    """The wavelet trees that tell a shape, and where it stands.
+
+    The coefficients are those of a truncated distance field in units of half the longest side of its box, so that codes of shapes of
+    any size look alike: far inside and outside a coarse cell is ``-+ truncation / scale * 2^(3 levels / 2)``.
+
+    Parameters
+    ----------
+    tree : the transform.
+    code : its kept trees, a batch of one.
+    grid : the box and its cells, in the shape's units. Its float type is the shape's, which the decoded vertices take; the coefficients
+        of a mesh or cloud are float32.
+    truncation : where distances are cut, in the shape's units.
+    """
+
+    tree: WaveletTree
+    code: TreeCode
+    grid: Grid
+    truncation: float
+
+    def __repr__(self) -> str:
+        cells = " x ".join(map(str, self.grid.shape))
+        return f"ShapeCode({cells} cells, {self.tree.wavelet}, {self.tree.levels} levels, {self.k} trees, {self.n_numbers} numbers)"
+
+    @property
+    def k(self) -> int:
+        """Number of kept trees."""
+        return len(self.code.index)
+
+    @property
+    def n_numbers(self) -> int:
+        """Coefficients that are stored: the coarse grid's and the trees'."""
+        return self.code.coarse.numel() + self.code.values.numel()
+
+    @property
+    def scale(self) -> float:
+        """Length of the coefficients' unit: half the longest side of the box."""
+        return half_side(self.grid)
+
+    @property
+    def saturation(self) -> float:
+        """Size of a coarse coefficient far from the surface, where all distances are cut: 2.263 at the paper's geometry."""
+        return self.truncation / self.scale * 2 ** (1.5 * self.tree.levels)
+
+    def field(self, level: int = 0) -> DistanceField:
+        """The distance field, or one with cells ``2^level`` times as wide, which costs less. Values are not cut again at the truncation."""
+        values = self.tree.synthesis(self.tree.unfilter(self.code), level)[0] * self.scale
+        return DistanceField(values, self.tree.level_grid(self.grid, level), self.truncation)
+
+    def decode(self, level: int = 0) -> Mesh:
+        """The surface, in the shape's own units and float type; of a coarser grid where ``level`` is above 0."""
+        field = self.field(level)
+        vertices, faces = isosurface(field.values)
+        return Mesh(field.grid.from_index(vertices.double()).to(self.grid.dtype), faces)
+
+    def pack(self) -> Tensor:
+        """All coefficients as channels of the coarse grid ``(c, m0, m1, m2)``, zero where a tree is not kept; (64, 46, 46, 46) at 256."""
+        return self.tree.pack(self.code)[0]
+
+    @classmethod
+    def unpack(cls, channels: Tensor, like: ShapeCode) -> ShapeCode:
+        """A code of channels as :meth:`pack` gives them, with transform and box of another; trees of zeros are left out.
+
+        Raises
+        ------
+        ArgumentError : channels of another shape than ``like.pack()``.
+        """
+        wanted = (1 + sum(like.tree.widths), *like.tree.cells)
+        if tuple(channels.shape) != wanted:
+            raise ArgumentError(problem("channels", f"shape {wanted}", tuple(channels.shape)))
+        rows = channels[1:].flatten(1).mT
+        index = rows.ne(0).any(dim=1).nonzero()[:, 0]
+        values = torch.cat(rows[index].split(like.tree.widths[::-1], dim=1)[::-1], dim=1)
+        return replace(like, code=TreeCode(channels[:1], index, values, torch.tensor([0, len(index)], device=index.device)))
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> ShapeCode:
+        """The same code on another device, or with coefficients and decoded vertices of another float type."""
+        trees = self.code
+        coarse, values = (part.to(device=device, dtype=dtype) for part in (trees.coarse, trees.values))
+        moved = TreeCode(coarse, trees.index.to(device=device), values, trees.offsets.to(device=device))
+        return replace(self, code=moved, grid=self.grid.to(device, dtype))
+
+    def save(self, target: str | os.PathLike[str] | BinaryIO, preset: str = "near-lossless") -> Loss:
+        """Write the code to a .gsc file, which appears whole or not at all, or to a binary stream.
+
+        Parameters
+        ----------
+        target : a path, or what has ``write``.
+        preset : ``"lossless"`` keeps every bit. The others round coefficients to whole steps, which are wider for trees away from the surface, and leave out
+            trees that round to nothing: ``"near-lossless"``, where about 1e-4 of the inside changes, ``"compact"`` and ``"tiny"``.
+
+        Returns
+        -------
+        What it changes of the decoded field, measured; the file's header says it too.
+
+        Raises
+        ------
+        ArgumentError : no such preset; coefficients too large or not finite for a lossy one. OSError : what the system refuses.
+        """
+        from .files import write
+
+        return write(self, target, preset)
+
+    @classmethod
+    def load(cls, source: str | os.PathLike[str] | BinaryIO, level: int = 0) -> ShapeCode:
+        """Read a code from a .gsc file or a binary stream.
+
+        Parameters
+        ----------
+        source : a path, or what has ``read``.
+        level : the finest level that will be decoded; what only finer ones need is not read.
+
+        Raises
+        ------
+        FileFormatError : another kind of file, a later version, one that ends early or is damaged. FileNotFoundError : no such file.
+        """
+        from .files import read
+
+        return read(source, level)
+
+
+def half_side(grid: Grid) -> float:
+    """Half the longest side of a grid's box: the unit of length of a code's coefficients."""
+    return max(high - low for low, high in zip(grid.lower, grid.upper, strict=True)) / 2
