@@ -1101,6 +1101,7 @@ OPS = [
         grid_adjoint_inputs,
         isosurface_backward_reference,
         lambda dtype: (torch.ones(0, 3, dtype=dtype), torch.ones(3, 0, 4, dtype=dtype), torch.zeros(0, dtype=torch.int64), 0.0),
+        differentiable=(0, 1),
         refusals={
             "columns": (with_argument(0, lambda g: g[:, 1:]), r"grad_vertices: wanted shape \(n, 3\)"),
             "mixed": (with_argument(0, lambda g: g.float()), "grad_vertices: wanted the type of grid"),
