@@ -94,7 +94,8 @@ def on_cluster(tasks: Sequence[ShardTask], address: str, watch: Watch) -> Iterat
             return future
 
         threads = sum(client.nthreads().values())
-        answers = distributed.as_completed([hand_in(waiting.popleft()) for _ in range(min(2 * threads, len(tasks)))])
+        first = [hand_in(waiting.popleft()) for _ in range(min(2 * threads, len(tasks)))]
+        answers = distributed.as_completed(first, loop=client.loop)
         for future in answers:
             task = given.pop(future.key)
             if future.status == "error":
