@@ -114,6 +114,13 @@ def noise_entries() -> list[Entry]:
     return entries()
 
 
+def isosurface_entries() -> list[Entry]:
+    """Surfaces of grids at 256^3."""
+    from .isosurface import entries
+
+    return entries()
+
+
 def zoomout_entries() -> list[Entry]:
     """ZoomOut of one map and of many at once."""
     from .zoomout import entries
@@ -138,6 +145,7 @@ def sphere_transform_entries() -> list[Entry]:
 TABLES: dict[str, Callable[[], list[Entry]]] = {
     "cotangent": cotangent_entries,
     "harmonics": harmonic_entries,
+    "isosurface": isosurface_entries,
     "learned": learned_entries,
     "map_solve": map_entries,
     "noise": noise_entries,
@@ -150,11 +158,14 @@ TABLES: dict[str, Callable[[], list[Entry]]] = {
 }
 
 
+PEERS = ("libigl", "robust_laplacian", "scipy", "faiss-cpu", "pynanoflann", "open3d", "fpsample", "vtk", "scikit-image", "numpy")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=sorted(TABLES), help="one family of kernels")
     chosen = parser.parse_args().only
-    print(describe(("libigl", "robust_laplacian", "scipy", "faiss-cpu", "pynanoflann", "open3d", "fpsample", "numpy")))
+    print(describe(PEERS))
     run_table([entry for name, make in TABLES.items() if chosen in (None, name) for entry in make()])
 
 

@@ -114,6 +114,10 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   m.def(
       "mesh_sdf(Tensor vertices, Tensor faces, int[] shape, float truncation, float[] lower, float[] upper, str sign, "
       "bool nearest) -> (Tensor, Tensor)");
+  // Its gradient (n, 3) in the vertices.
+  m.def(
+      "mesh_sdf_backward(Tensor grad, Tensor vertices, Tensor faces, Tensor values, Tensor nearest, float[] lower, "
+      "float[] upper) -> Tensor");
   // One level of a 3D wavelet transform of (..., n0, n1, n2) by taps (1 or 2, length), low pass first: the coarse grid
   // (..., m0, m1, m2) and the details (..., 7, m0, m1, m2), none of one filter. `adjoint`: that of the synthesis by
   // them.

@@ -1,6 +1,7 @@
 // lanes.h for each instruction set this compiler can emit, and the choice among them for this machine.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "common/wide.h"

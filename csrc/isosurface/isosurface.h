@@ -95,7 +95,10 @@ struct CellRow {
   // The case of the cell at bit b of word w.
   GEOSPEC_HOST_DEVICE int pattern(const uint64_t* here, const uint64_t* after, int b) const {
     int bits = 0;
-    for (int c = 0; c < 4; ++c) bits |= int(here[c] >> b & 1) << 2 * c | int(after[c] >> b & 1) << (2 * c + 1);
+    if (b < 63)
+      for (int c = 0; c < 4; ++c) bits |= int(here[c] >> b & 3) << 2 * c;
+    else
+      for (int c = 0; c < 4; ++c) bits |= int(here[c] >> 63 | after[c] >> 63 << 1) << 2 * c;
     return bits;
   }
 };

@@ -42,9 +42,20 @@ struct Lanes {
     for (int64_t row = begin; row < end; ++row) count_row(masks, kCases, row, vertices + 3 * row + 1, faces[row + 1]);
   }
 
+  // Upper ends of the row's edges along z lie a plane away, where nothing has been read since the masks were made.
+  static void ask_ahead(const Masks& masks, const T* grid, const Output<T>& out, int64_t row) {
+    if (out.first_vertex[3 * row + 2] == out.first_vertex[3 * row + 3]) return;
+    const Size& size = masks.size;
+    const RowMask here = row_mask(masks, row), there = row_mask(masks, row + size.ny);
+    const T* upper = grid + (row + size.ny) * size.nx;
+    for (int64_t w = 0; w < here.words; ++w)
+      if (here.at(w) != there.at(w)) prefetch_rows<false>(upper + 64 * w, upper + std::min(size.nx, 64 * (w + 1)));
+  }
+
   GEOSPEC_SIMD_ROWS static void write(const Masks& masks, const T* grid, double level, const Output<T>& out,
                                       int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
+      if (row + 1 < end) ask_ahead(masks, grid, out, row + 1);
       write_row_vertices(masks, grid, level, out, row);
       write_row_faces(masks, kCases, out, row);
     }

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/checks.h"
@@ -49,6 +50,21 @@ inline void check_mesh(const Tensor& vertices, const Tensor& faces, double trunc
   STD_TORCH_CHECK(vertices.size(0) <= INT32_MAX, "vertices: wanted fewer than 2^31, got ", vertices.size(0));
   STD_TORCH_CHECK(truncation > 0 && std::isfinite(truncation), "truncation: wanted a positive distance, got ",
                   truncation);
+}
+
+inline void check_backward(const Tensor& grad, const Tensor& vertices, const Tensor& faces, const Tensor& values,
+                           const Tensor& nearest) {
+  check_mesh(vertices, faces, 1);
+  check_same_dtype(vertices, "vertices", grad, "grad");
+  check_same_dtype(vertices, "vertices", values, "values");
+  check_same_device(vertices, "vertices", grad, "grad");
+  check_same_device(vertices, "vertices", values, "values");
+  check_same_device(vertices, "vertices", nearest, "nearest");
+  STD_TORCH_CHECK(nearest.scalar_type() == ScalarType::Int, "nearest: wanted int32, got another type");
+  STD_TORCH_CHECK(values.dim() == 3, "values: wanted shape (nz, ny, nx), got ", describe(values));
+  for (const auto& [t, name] : {std::pair(&grad, "grad"), std::pair(&nearest, "nearest")})
+    STD_TORCH_CHECK(describe(*t) == describe(values), name, ": wanted the shape of values, ", describe(values),
+                    ", got ", describe(*t));
 }
 
 // On the host: every face names vertices that there are, and these are finite.

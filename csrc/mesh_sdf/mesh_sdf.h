@@ -18,6 +18,12 @@ struct Box {
     return (double(i) + 0.5 - 0.5 * double(n[axis])) * spacing[axis];
   }
   GEOSPEC_HOST_DEVICE int64_t cells() const { return n[0] * n[1] * n[2]; }
+  // The centre (x, y, z) of a cell by its place in memory, x fastest.
+  GEOSPEC_HOST_DEVICE void cell(int64_t c, double* out) const {
+    out[0] = at(0, c % n[0]);
+    out[1] = at(1, c / n[0] % n[1]);
+    out[2] = at(2, c / (n[0] * n[1]));
+  }
   // How many of the n places along an axis a step from -1/2 stand before x, up to rounding.
   GEOSPEC_HOST_DEVICE int64_t before(int axis, double x) const {
     const double place = ceil(x / spacing[axis] + 0.5 * double(n[axis]) - 0.5);
@@ -42,9 +48,9 @@ struct Triangle {
   Side<T> sides[2];      // the two shorter sides
 };
 
-inline double dot(const double* a, const double* b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
+GEOSPEC_HOST_DEVICE double dot(const double* a, const double* b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
 
-inline void cross(const double* a, const double* b, double* out) {
+GEOSPEC_HOST_DEVICE void cross(const double* a, const double* b, double* out) {
   out[0] = a[1] * b[2] - a[2] * b[1];
   out[1] = a[2] * b[0] - a[0] * b[2];
   out[2] = a[0] * b[1] - a[1] * b[0];
@@ -119,6 +125,60 @@ template <class V>
 GEOSPEC_HOST_DEVICE V beyond(V x, V low, V high) {
   const V up = x < high ? x : high;
   return x - (up > low ? up : low);
+}
+
+// Weights of the corners (3, 3) at the point of their triangle nearest to p.
+GEOSPEC_HOST_DEVICE void closest_weights(const double* p, const double* corners, double* weights) {
+  double least = INFINITY;
+  for (int i = 0; i < 3; ++i) {
+    const int j = (i + 1) % 3;
+    double along = 0, length = 0, squared = 0;
+    for (int k = 0; k < 3; ++k) {
+      const double side = corners[3 * j + k] - corners[3 * i + k];
+      along += (p[k] - corners[3 * i + k]) * side;
+      length += side * side;
+    }
+    const double t = length > 0 ? fmin(fmax(along / length, 0.0), 1.0) : 0;
+    for (int k = 0; k < 3; ++k) {
+      const double out = p[k] - corners[3 * i + k] - t * (corners[3 * j + k] - corners[3 * i + k]);
+      squared += out * out;
+    }
+    if (!(squared < least)) continue;
+    least = squared;
+    weights[i] = 1 - t;
+    weights[j] = t;
+    weights[3 - i - j] = 0;
+  }
+  double side[2][3], normal[3], inner[3];
+  for (int k = 0; k < 3; ++k) {
+    side[0][k] = corners[3 + k] - corners[k];
+    side[1][k] = corners[6 + k] - corners[k];
+  }
+  cross(side[0], side[1], normal);
+  const double area = dot(normal, normal);
+  if (!(area > 0)) return;
+  for (int i = 0; i < 3; ++i) {  // the part of the area that the side across from corner i spans with p
+    double edge[3], to[3], part[3];
+    for (int k = 0; k < 3; ++k) {
+      edge[k] = corners[3 * ((i + 2) % 3) + k] - corners[3 * ((i + 1) % 3) + k];
+      to[k] = p[k] - corners[3 * ((i + 1) % 3) + k];
+    }
+    cross(edge, to, part);
+    inner[i] = dot(part, normal) / area;
+    if (inner[i] < 0) return;
+  }
+  for (int i = 0; i < 3; ++i) weights[i] = inner[i];
+}
+
+// What a cell's gradient, times the sign of its distance, adds to the corners (3, 3) of its nearest face: a corner
+// moves the distance by its weight at the nearest point, against the way from there to the cell.
+GEOSPEC_HOST_DEVICE void corner_gradients(const double* p, const double* corners, double grad, double* out) {
+  double weights[3], away[3];
+  closest_weights(p, corners, weights);
+  for (int k = 0; k < 3; ++k)
+    away[k] = p[k] - weights[0] * corners[k] - weights[1] * corners[3 + k] - weights[2] * corners[6 + k];
+  const double length = sqrt(dot(away, away)), scale = length > 0 ? -grad / length : 0;
+  for (int c = 0; c < 9; ++c) out[c] = scale * weights[c / 3] * away[c % 3];
 }
 
 // --- where a line along x crosses a triangle ---

@@ -73,8 +73,41 @@ std::tuple<Tensor, Tensor> signed_distances(const Tensor& vertices_in, const Ten
   return {values, face};
 }
 
+// Cell after cell, so that sums have one order.
+Tensor signed_distances_backward(const Tensor& grad_in, const Tensor& vertices_in, const Tensor& faces_in,
+                                 const Tensor& values_in, const Tensor& nearest_in, std::vector<double> lower,
+                                 std::vector<double> upper) {
+  check_backward(grad_in, vertices_in, faces_in, values_in, nearest_in);
+  const Box box = read_box({values_in.size(0), values_in.size(1), values_in.size(2)}, lower, upper);
+  const Tensor grad = torch::stable::contiguous(grad_in), vertices = torch::stable::contiguous(vertices_in),
+               faces = torch::stable::contiguous(faces_in), values = torch::stable::contiguous(values_in),
+               nearest = torch::stable::contiguous(nearest_in);
+  Tensor out = torch::stable::new_empty(vertices, {vertices.size(0), 3});
+  dispatch_float(vertices, "vertices", [&](auto* type) {
+    using T = std::remove_pointer_t<decltype(type)>;
+    check_faces(data<T>(vertices), vertices.size(0), data<int64_t>(faces), faces.size(0));
+    const Mesh<T> mesh = {data<T>(vertices), data<int64_t>(faces), faces.size(0), box.centre};
+    std::vector<double> sums(3 * vertices.size(0));
+    const int32_t* face = data<int32_t>(nearest);
+    for (int64_t c = 0; c < box.cells(); ++c) {
+      if (face[c] < 0) continue;
+      STD_TORCH_CHECK(face[c] < mesh.f, "nearest: wanted faces below ", mesh.f, ", got ", face[c]);
+      double p[3], corners[9], each[9];
+      box.cell(c, p);
+      mesh.corners(face[c], corners);
+      corner_gradients(p, corners, std::copysign(1.0, double(data<T>(values)[c])) * double(data<T>(grad)[c]), each);
+      for (int k = 0; k < 9; ++k) sums[3 * mesh.faces[3 * face[c] + k / 3] + k % 3] += each[k];
+    }
+    std::copy(sums.begin(), sums.end(), data<T>(out));
+  });
+  return out;
+}
+
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(geospec, CPU, m) { m.impl("mesh_sdf", TORCH_BOX(&signed_distances)); }
+STABLE_TORCH_LIBRARY_IMPL(geospec, CPU, m) {
+  m.impl("mesh_sdf", TORCH_BOX(&signed_distances));
+  m.impl("mesh_sdf_backward", TORCH_BOX(&signed_distances_backward));
+}
 
 }  // namespace geospec

@@ -24,14 +24,14 @@ class Basis(nn.Module, ABC):
     ``(..., k, c)``, and the inner product is ``<f, g> = sum_i measure_i f_i g_i``.
 
     What every basis keeps (``geospec.testing.BasisContract``): analysis and synthesis are linear, with exact adjoints as gradients; what
-    synthesis makes, analysis and synthesis give back; a truncated basis has the first coefficients and the first modes of the whole.
+    synthesis makes, synthesis after analysis leaves as it is; a truncated basis has the first coefficients and modes of the whole.
 
     What an orthonormal one adds (``OrthonormalContract``; :attr:`orthonormal` is True): ``k <= n``, modes orthonormal under ``measure``,
     Parseval, and analysis that inverts synthesis and projects, truncated or not.
 
-    What a frame adds instead (``FrameContract``): synthesis after analysis is the identity on every function, so ``k >= n``, where modes may
-    depend on each other and other coefficients may have the same function. Inner products are pairings, ``<f, g> =
-    (analysis of f) . (adjoint of synthesis applied to measure g)``. Its truncations are coarser approximations, but no projections.
+    What a frame adds instead (``FrameContract``): synthesis after analysis is the identity on every function, so ``k >= n``; modes may
+    depend on each other, and other coefficients may have the same function. Inner products are pairings: ``<f, g>`` is the analysis of
+    ``f`` times the adjoint of synthesis of ``measure g``. Its truncations approximate, coarse to fine, and need not be projections.
 
     Attributes
     ----------

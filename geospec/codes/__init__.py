@@ -1,6 +1,8 @@
 """Shape codes: any mesh, cloud or distance field as a few wavelet trees, and back."""
 
-from .encoding import encode
+from .encoding import encode, field_in_box
+from .files import PRESETS, Loss
+from .measures import inside_iou
 from .shape_code import ShapeCode
 
-__all__ = ["ShapeCode", "encode"]
+__all__ = ["PRESETS", "Loss", "ShapeCode", "encode", "field_in_box", "inside_iou"]

@@ -17,6 +17,7 @@ from ..shapes.grid import Grid
 from ..writing import written_aside
 from .coding import Coefficients, Quantiser, Stream, decoded, decoded_exactly, encoded, encoded_exactly
 from .container import Reader, Writer
+from .measures import inside_iou
 from .shape_code import ShapeCode
 
 #: Steps that the lossy presets round to, in halves of the box's longest side: next to the surface, one coarse cell farther, and beyond.
@@ -182,7 +183,4 @@ def _loss(code: ShapeCode, kept: ShapeCode) -> Loss:
         before, after = code.field().values, kept.field().values
     error = (before - after).abs()
     near = error[before.abs() <= 2 * max(code.grid.spacing)]
-    one, other = before < 0, after < 0
-    either = int((one | other).sum())
-    iou = int((one & other).sum()) / either if either else 1.0
-    return Loss(float(error.max()), float(near.max()) if near.numel() else 0.0, iou)
+    return Loss(float(error.max()), float(near.max()) if near.numel() else 0.0, inside_iou(before, after))

@@ -61,7 +61,8 @@ def solid_field(family: str, seed: int = 0, resolution: int = 256, truncation: f
     if not truncation > 0:
         raise ArgumentError(problem("truncation", "a positive distance", truncation))
     drawn = OBJECTS[family](np.random.default_rng([seed, zlib.crc32(family.encode())]))
-    return sampled(drawn, resolution, truncation)
+    middle, longest = (drawn.lower + drawn.upper) / 2, float((drawn.upper - drawn.lower).max())
+    return sampled(drawn.at(-middle).scaled(_SIDE / longest), resolution, truncation)
 
 
 def solids(n: int, seed: int = 0, *, resolution: int = 64) -> Iterator[Mesh]:
@@ -72,31 +73,23 @@ def solids(n: int, seed: int = 0, *, resolution: int = 64) -> Iterator[Mesh]:
 
 
 def sampled(body: Solid, resolution: int, truncation: float) -> DistanceField:
-    """A solid, moved and scaled to the middle of the box, at the centres of its cells.
+    """The function of a solid as it stands, at the centres of the cells of the box ``[-1, 1]^3``.
 
     Blocks of cells that cannot come within the truncation are told by their middles: most of the box.
     """
     grid = Grid.box(-1.0, 1.0, resolution)
-    scale = float((body.upper - body.lower).max()) / _SIDE
-    middle = (body.lower + body.upper) / 2
     axis = (np.arange(resolution) + 0.5) * (2 / resolution) - 1
     starts = np.arange(0, resolution, _BLOCK)
+    count = len(starts)
     centre = np.array([axis[s : s + _BLOCK].mean() for s in starts])
-    reach = truncation + _SLACK * np.sqrt(3) * (_BLOCK - 1) / resolution  # half a block's diagonal beyond the truncation
-    block = np.stack(np.meshgrid(*[np.arange(len(starts))] * 3, indexing="ij"), axis=-1).reshape(-1, 3)  # z, y, x
-    rough = _values(body, centre[block[:, ::-1]] * scale + middle) / scale
-    blocks = np.broadcast_to((np.sign(rough) * truncation).astype(np.float32)[:, None], (len(rough), _BLOCK**3)).copy()
-    near = np.flatnonzero(np.abs(rough) < reach)
-    padded = np.concatenate([axis, np.ones(-resolution % _BLOCK)])  # cells past the box fill up its last blocks
+    block = np.stack(np.meshgrid(*[np.arange(count)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)  # z, y, x
+    rough = body.value(centre[block[:, ::-1]])
+    cells = np.repeat((np.sign(rough) * truncation).astype(np.float32)[:, None], _BLOCK**3, axis=1)
+    near = np.flatnonzero(np.abs(rough) < truncation + _SLACK * np.sqrt(3) * (_BLOCK - 1) / resolution)  # half a block's diagonal more
     inner = np.stack(np.meshgrid(*[np.arange(_BLOCK)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    axis = np.concatenate([axis, np.ones(-resolution % _BLOCK)])  # cells past the box fill up its last blocks
     for some in np.array_split(near, max(1, len(near) * _BLOCK**3 // _POINTS)):
         index = starts[block[some]][:, None] + inner
-        points = padded[index[..., ::-1].reshape(-1, 3)] * scale + middle
-        blocks[some] = np.clip(_values(body, points) / scale, -truncation, truncation).reshape(len(some), -1)
-    count = len(starts)
-    whole = blocks.reshape(count, count, count, _BLOCK, _BLOCK, _BLOCK).transpose(0, 3, 1, 4, 2, 5).reshape([count * _BLOCK] * 3)
+        cells[some] = body.value(axis[index[..., ::-1].reshape(-1, 3)]).clip(-truncation, truncation).reshape(len(some), -1)
+    whole = cells.reshape(count, count, count, _BLOCK, _BLOCK, _BLOCK).transpose(0, 3, 1, 4, 2, 5).reshape([count * _BLOCK] * 3)
     return DistanceField(torch.from_numpy(np.ascontiguousarray(whole[:resolution, :resolution, :resolution])), grid, truncation)
-
-
-def _values(body: Solid, points: np.ndarray) -> np.ndarray:
-    return body.evaluate(points)[0]

@@ -26,11 +26,14 @@ from .spectral_knn import spectral_knn
 from .spectral_nearest import spectral_nearest
 from .spherical_harmonics import spherical_harmonics, spherical_harmonics_jvp
 from .spherical_harmonics_linear import spherical_harmonics_linear
+from .wavelet3d import max_level, wavelet3d_analysis, wavelet3d_synthesis
+from .wavelet_filters import Filters, filters, wavelets
 from .zoomout import zoomout
 
 __all__ = [
     "CONVENTIONS",
     "Adjacency",
+    "Filters",
     "HarmonicConvention",
     "MaskSums",
     "assemble_stiffness",
@@ -42,6 +45,7 @@ __all__ = [
     "csr_matmul",
     "csr_sampled_products",
     "farthest_points",
+    "filters",
     "graph_smooth",
     "isosurface",
     "knn",
@@ -50,6 +54,7 @@ __all__ = [
     "mask_sums",
     "masked_map_solve",
     "masked_map_solve_ex",
+    "max_level",
     "mesh_adjacency",
     "mesh_sdf",
     "noisy_magnitudes",
@@ -62,6 +67,9 @@ __all__ = [
     "spherical_harmonics",
     "spherical_harmonics_jvp",
     "spherical_harmonics_linear",
+    "wavelet3d_analysis",
+    "wavelet3d_synthesis",
+    "wavelets",
     "xyz_to_lonlat",
     "zoomout",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal, overload
 
 import torch
@@ -237,40 +237,45 @@ def reference(
     return torch.stack(values).reshape(shape).to(vertices.dtype), torch.stack(found).reshape(shape).int() if nearest else empty
 
 
+def reference_backward(
+    grad: Tensor, vertices: Tensor, faces: Tensor, values: Tensor, nearest: Tensor, lower: Sequence[float], upper: Sequence[float]
+) -> Tensor:
+    """The gradient in the vertices by PyTorch's own: the distance of each cell to the point of its nearest face that is nearest."""
+    points = cell_centres(values.shape, lower, upper, vertices.device)[nearest >= 0]
+    with torch.enable_grad():
+        moved = vertices.detach().double().requires_grad_()
+        corners = moved[faces[nearest[nearest >= 0].long()]]
+        weights = closest_weights(points, corners.detach())
+        distance = (points - (weights[..., None] * corners).sum(-2)).norm(dim=-1)
+        signed = torch.where(values[nearest >= 0] < 0, -distance, distance)
+        return torch.autograd.grad(signed, moved, grad[nearest >= 0].double())[0].to(vertices.dtype)
+
+
 @torch.library.register_fake("geospec::mesh_sdf")
 def _fake(vertices, faces, shape, truncation, lower, upper, sign, nearest):
     return vertices.new_empty(shape), vertices.new_empty(shape if nearest else (0, 0, 0), dtype=torch.int32)
 
 
+@torch.library.register_fake("geospec::mesh_sdf_backward")
+def _fake_backward(grad, vertices, faces, values, nearest, lower, upper):
+    return torch.empty_like(vertices, memory_format=torch.contiguous_format)
+
+
 def _setup(ctx, inputs, output: tuple[Tensor, Tensor]) -> None:
-    vertices, faces, shape, _, lower, upper, _, nearest = inputs
+    vertices, faces, shape, truncation, lower, upper, _, nearest = inputs
     values, face = output
     ctx.mark_non_differentiable(face)
     ctx.save_for_backward(vertices, faces, values, face)
-    ctx.box, ctx.known = (shape, lower, upper), nearest
-
-
-def _parts(chosen: Tensor, size: int = 1 << 18) -> Iterator[Tensor]:
-    return iter(chosen.split(size))
+    ctx.box, ctx.known = (shape, truncation, lower, upper), nearest
 
 
 def _backward(ctx, grad: Tensor, _: Tensor):
-    """A vertex of the nearest face moves the distance by its weight at the nearest point, against the way to the cell."""
-    if not ctx.known:
-        raise ArgumentError(problem("nearest", "True where a gradient is asked", False))
     vertices, faces, values, face = ctx.saved_tensors
-    shape, lower, upper = ctx.box
-    points = cell_centres(shape, lower, upper, vertices.device).reshape(-1, 3)
-    face, grad, values = face.reshape(-1), grad.reshape(-1), values.reshape(-1)
-    total = torch.zeros_like(vertices, dtype=torch.float64)
-    for cells in _parts(torch.nonzero(face >= 0).squeeze(1)):
-        named = faces[face[cells].long()]
-        corners = vertices.double()[named]
-        weights = closest_weights(points[cells], corners)
-        away = torch.nn.functional.normalize(points[cells] - (weights[..., None] * corners).sum(-2), dim=-1, eps=1e-300)
-        slope = -away * (grad[cells].double() * values[cells].sign())[:, None]
-        total = total.index_add(0, named.reshape(-1), (weights[..., None] * slope[:, None]).reshape(-1, 3))
-    return total.to(vertices.dtype), None, None, None, None, None, None, None
+    shape, truncation, lower, upper = ctx.box
+    if not ctx.known:
+        face = torch.ops.geospec.mesh_sdf(vertices.detach(), faces, shape, truncation, lower, upper, "unsigned", True)[1]
+    slope = torch.ops.geospec.mesh_sdf_backward(grad, vertices, faces, values, face, lower, upper)
+    return slope, None, None, None, None, None, None, None
 
 
 torch.library.register_autograd("geospec::mesh_sdf", _backward, setup_context=_setup)

@@ -79,6 +79,7 @@ class _Reproductions(Mapping[str, Reproduction]):
         "learned-eigenbasis": ".learned_eigenbasis",
         "diffumatch": ".diffumatch",
         "location-encoder": ".location_encoder",
+        "make-a-shape-representation": ".make_a_shape",
     }
 
     def __getitem__(self, name: str) -> Reproduction:

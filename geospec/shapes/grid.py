@@ -69,7 +69,7 @@ class Grid:
     def box(cls, lower: Sequence[float] | float, upper: Sequence[float] | float, resolution: int | Sequence[int]) -> Grid:
         """The box between two corners (x, y, z), in ``resolution`` cells: one number for all axes, or (nz, ny, nx)."""
         low, high = _three("lower", lower), _three("upper", upper)
-        shape = (resolution,) * 3 if isinstance(resolution, int) else tuple(resolution)
+        shape = tuple(resolution) if isinstance(resolution, Sequence) else (resolution,) * 3
         if len(shape) != 3 or not all(isinstance(n, int) and n >= 1 for n in shape):
             raise ShapeError(problem("resolution", "a positive integer, or three (nz, ny, nx)", resolution))
         spacing = tuple((h - l) / n for l, h, n in zip(low, high, reversed(shape), strict=True))

@@ -30,6 +30,8 @@ from geospec.ops.legendre_transform import reference as legendre_reference
 from geospec.ops.legendre_transform import reference_synthesis
 from geospec.ops.local_triangles import reference as local_triangles_reference
 from geospec.ops.masked_map_solve import reference as map_solve_reference
+from geospec.ops.mesh_sdf import reference as sdf_reference
+from geospec.ops.mesh_sdf import reference_backward as sdf_backward_reference
 from geospec.ops.neighbours import reference as knn_reference
 from geospec.ops.neighbours import reference_radius_search
 from geospec.ops.noisy_magnitudes import reference as noise_reference
@@ -480,6 +482,28 @@ def wavelet_refusals(taps: int) -> dict[str, tuple[Callable[[Arguments], Argumen
         "filters of another type": (with_argument(taps, lambda t: t.float()), "taps: wanted float64 on the CPU"),
         "mode": (with_argument(taps + 1, lambda _: "edge"), "mode: wanted one of constant, zero, .*, got edge"),
     }
+
+
+def sdf_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    """Closed and open octahedra that lost their symmetry, soups, one face without area; boxes and cells of unlike sides."""
+    generator = torch.Generator().manual_seed(seed)
+    ends = torch.cat([torch.eye(3, dtype=torch.float64), -torch.eye(3, dtype=torch.float64)])
+    vertices = torch.cat([ends + 0.2 * torch.randn(6, 3, generator=generator, dtype=torch.float64), ends[:1] * 0.9])
+    faces = torch.tensor([[0, 1, 2], [1, 3, 2], [3, 4, 2], [4, 0, 2], [1, 0, 5], [3, 1, 5], [4, 3, 5], [0, 4, 5], [6, 6, 6]])
+    sign = ("auto", "parity", "winding", "nonzero", "auto", "auto", "unsigned", "auto")[seed]
+    if seed in (2, 4):
+        faces = faces[1:]
+    if seed in (3, 6):
+        vertices, faces = (0.5 * x if x.is_floating_point() else x for x in soup(torch.float64, seed))
+    shape = [(9, 11, 6), (4, 3, 5), (8, 7, 9), (5, 17, 3), (6, 6, 6), (2, 2, 2), (1, 20, 18), (7, 12, 10)][seed]
+    return vertices.to(dtype), faces, list(shape), 0.6, [-1.1, -1.2, -1.3], [1.2, 1.4, 1.6], sign, False
+
+
+def sdf_adjoint_inputs(dtype: torch.dtype, seed: int) -> Arguments:
+    vertices, faces, shape, truncation, lower, upper, sign, _ = sdf_inputs(dtype, seed)
+    values, nearest = sdf_reference(vertices, faces, shape, truncation, lower, upper, sign, True)
+    grad = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return grad.to(dtype), vertices, faces, values, nearest, lower, upper
 
 
 OPS = [
@@ -1111,6 +1135,45 @@ OPS = [
             "bands": (with_argument(1, lambda d: torch.zeros(7, *d.shape[1:], dtype=d.dtype)), "details: wanted .* with 0 bands"),
             "details of another type": (with_argument(1, lambda d: d.float()), "details: wanted the type of coarse, got another"),
             "shape": (with_argument(2, lambda s: s[1:]), "shape: wanted three sizes of at least 1"),
+        },
+    ),
+    OpCase(
+        "mesh_sdf",
+        sdf_inputs,
+        sdf_reference,
+        lambda dtype: (*no_faces(dtype), [2, 3, 4], 0.5, [0.0, 0.0, 0.0], [1.0, 1.0, 1.0], "auto", True),
+        differentiable=(0,),
+        refusals={
+            "two columns": (with_argument(0, lambda v: v[:, :2]), r"vertices: wanted shape \(n, 3\), got \(7, 2\)"),
+            "half": (with_argument(0, lambda v: v.half()), "vertices: wanted float32 or float64"),
+            "not finite": (with_argument(0, lambda v: v / (torch.arange(7) != 4)[:, None]), "vertices: wanted finite values, .* in row 4"),
+            "int32": (with_argument(1, lambda f: f.int()), "faces: wanted int64"),
+            "too large": (with_argument(1, lambda f: f + 1), r"faces: wanted indices in \[0, 7\), got 7 in row 8"),
+            "negative": (with_argument(1, lambda f: f - 1), r"faces: wanted indices in \[0, 7\), got -1 in row 0"),
+            "two sizes": (with_argument(2, lambda _: [2, 2]), "shape: wanted three numbers"),
+            "no cell": (with_argument(2, lambda _: [2, 0, 2]), "shape: wanted positive numbers of cells, got 0"),
+            "no truncation": (with_argument(3, lambda _: 0.0), "truncation: wanted a positive distance, got 0"),
+            "box inside out": (with_argument(5, lambda _: [-2.0, 1.0, 1.0]), "upper: wanted finite corners, each above lower"),
+            "sign": (with_argument(6, lambda _: "odd"), "sign: wanted auto, nonzero, .* got odd"),
+        },
+    ),
+    OpCase(
+        "mesh_sdf_backward",
+        sdf_adjoint_inputs,
+        sdf_backward_reference,
+        lambda dtype: (
+            torch.ones(2, 3, 4, dtype=dtype),
+            *no_faces(dtype),
+            torch.ones(2, 3, 4, dtype=dtype),
+            torch.full((2, 3, 4), -1, dtype=torch.int32),
+            [0.0, 0.0, 0.0],
+            [1.0, 1.0, 1.0],
+        ),
+        refusals={
+            "grad": (with_argument(0, lambda g: g[1:]), r"grad: wanted the shape of values, \(2, 2, 2\), got \(1, 2, 2\)"),
+            "mixed types": (with_argument(0, lambda g: g.float()), "grad: wanted the type of vertices"),
+            "nearest in int64": (with_argument(4, lambda n: n.long()), "nearest: wanted int32"),
+            "no such face": (with_argument(4, lambda n: torch.full_like(n, 9)), "nearest: wanted faces below 9, got 9"),
         },
     ),
 ]

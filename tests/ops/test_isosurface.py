@@ -40,17 +40,17 @@ def area_and_volume(points, faces):
 
 
 def undirected(faces):
-    """Edges as sorted pairs, the direction of each side, and the corners (in ``faces.flatten()``) at its lower and upper vertex."""
+    """Sides of faces: the number of their edge, their direction, and the corners (in ``faces.flatten()``) at its lower and upper vertex."""
     corners = torch.arange(faces.numel()).view(-1, 3)
     start, end = faces.flatten(), faces.roll(-1, 1).flatten()
     rising = start < end
     here, there = corners.flatten(), corners.roll(-1, 1).flatten()
     low, high = torch.where(rising, here, there), torch.where(rising, there, here)
-    return torch.stack([torch.minimum(start, end), torch.maximum(start, end)], dim=1), rising, low, high
+    return torch.minimum(start, end) * (faces.max() + 1) + torch.maximum(start, end), rising, low, high
 
 
 def euler(n_vertices, faces):
-    return n_vertices - len(undirected(faces)[0].unique(dim=0)) + len(faces)
+    return n_vertices - len(undirected(faces)[0].unique()) + len(faces)
 
 
 def border_planes(vertices, shape):
@@ -61,14 +61,15 @@ def border_planes(vertices, shape):
 
 
 def assert_manifold(faces, planes):
-    """Every edge in two faces that run along it in opposite directions, or in one on the border; one fan of faces a vertex."""
-    pairs, rising, low, high = undirected(faces)
-    edges, which, count = pairs.unique(dim=0, return_inverse=True, return_counts=True)
+    """Every edge in two faces that run along it in opposite directions, or in one on the border; at every vertex one fan of faces."""
+    assert torch.equal(faces.unique(), torch.arange(len(planes)))
+    sides, rising, low, high = undirected(faces)
+    edges, which, count = sides.unique(return_inverse=True, return_counts=True)
     assert int(count.max()) <= 2, f"an edge of {int(count.max())} faces"
     ups = torch.zeros(len(edges), dtype=torch.long).index_add(0, which, rising.long())
     assert (ups[count == 2] == 1).all(), "two faces turn the same way along their edge"
-    ends = planes[edges[count == 1]]
-    assert (ends[:, 0] & ends[:, 1]).all(), "the surface ends inside the grid"
+    alone = edges[count == 1]
+    assert (planes[alone // len(planes)] & planes[alone % len(planes)]).all(), "the surface ends inside the grid"
     order = which.argsort(stable=True)
     first = order[torch.cat([torch.zeros(1, dtype=torch.long), count.cumsum(0)[:-1]])[count == 2]]
     second = order[(count.cumsum(0) - 1)[count == 2]]
@@ -76,7 +77,6 @@ def assert_manifold(faces, planes):
     n = faces.numel()
     fans, _ = connected_components(coo_array((np.ones(len(rows)), (rows, columns)), shape=(n, n)), directed=False)
     assert fans == len(planes), "a vertex of several fans, or of none"
-    assert torch.equal(faces.unique(), torch.arange(len(planes)))
 
 
 @pytest.mark.parametrize("axis", range(3))

@@ -20,8 +20,8 @@ class WaveletCoefficients:
     Parameters
     ----------
     coarse : (..., m0, m1, m2).
-    details : coarse to fine, each (..., 7, q0, q1, q2), or ``None`` where all are zero. Band ``b - 1`` is high-pass along the first axis where
-        bit 0 of ``b`` is set, along the second where bit 1 is, along the third where bit 2 is.
+    details : coarse to fine, each (..., 7, q0, q1, q2), or ``None`` where all are zero. Band ``b - 1`` is high-pass along the first axis
+        where bit 0 of ``b`` is set, along the second where bit 1 is, along the third where bit 2 is.
     """
 
     coarse: Tensor
@@ -36,8 +36,8 @@ class TreeCode:
     ----------
     coarse : (b, m0, m1, m2) all of the coarse grids.
     index : (K,) int64 cells that are kept, flat in their own shape, ascending within it.
-    values : (K, c) their details: the 7 bands of the cell, then those of its 8 children a band (56), then of theirs (448) unless the finest
-        level is dropped. Within a level by band, then by offset along the first, second and third axis.
+    values : (K, c) their details: the 7 bands of the cell, then of its 8 children (56), then of theirs (448) unless the finest level is
+        dropped. Within a level by band, then by the child's offset along the first, the second and the third axis.
     offsets : (b + 1,) int64: rows ``offsets[s]`` to ``offsets[s + 1]`` are those of shape ``s``.
 
     Raises

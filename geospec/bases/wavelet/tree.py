@@ -32,8 +32,9 @@ class WaveletTree(Basis):
     level has more coefficients than samples (256 give 136), and biorthogonal filters are not orthonormal. With ``"periodization"``, an
     orthogonal wavelet and sizes that halve evenly they are orthonormal, which :attr:`orthonormal` says.
 
-    *As trees*: cell ``p`` of the coarsest details has 8 children in each band of the next level, those 8 each, and so on. :meth:`filter`
-    keeps the trees that tell most, :meth:`pack` lays them out as channels of the coarse grid, :meth:`unfilter` and :meth:`unpack` lead back.
+    *As trees*: each cell of the coarsest details has 8 children in each band of the next level, those have 8 each, and so on.
+    :meth:`filter` keeps the trees that tell most, :meth:`pack` lays them out as channels of the coarse grid, :meth:`unfilter` and
+    :meth:`unpack` lead back.
 
     Parameters
     ----------
@@ -188,8 +189,8 @@ class WaveletTree(Basis):
     def synthesis(self, coefficients: WaveletCoefficients, level: int = 0) -> Tensor:
         """Grids ``(..., n0, n1, n2)`` of coefficients, or their level of detail; differentiable.
 
-        ``level`` stops so many levels before the finest, at the size ``shapes[level]``. Values are those of the signal: a constant stays
-        itself, and a linear one too, at the places that :meth:`to_finest` tells, but for the ends, where they are those of the grid's extension.
+        ``level`` stops so many levels before the finest, at the size ``shapes[level]``. Values are those of the signal at the places that
+        :meth:`to_finest` tells: constants stay, and so do linear signals, away from the ends, whose extension coarse samples see.
         """
         self._check_level(level)
         self._check_coefficients(coefficients)
@@ -214,7 +215,7 @@ class WaveletTree(Basis):
         if grid.shape != self.shape:
             raise ArgumentError(problem("grid", f"{self.shape} cells", grid.shape))
         scale, offset = self._placement(level)
-        lower = tuple(l + (offset + 0.5 - 0.5 * scale) * s for l, s in zip(grid.lower, grid.spacing, strict=True))
+        lower = tuple(low + (offset + 0.5 - 0.5 * scale) * s for low, s in zip(grid.lower, grid.spacing, strict=True))
         spacing = tuple(scale * s for s in grid.spacing)
         return Grid(self.shapes[level], lower, spacing, grid.dtype, grid.device)  # type: ignore[arg-type]
 
@@ -241,8 +242,8 @@ class WaveletTree(Basis):
 
         Parameters
         ----------
-        k : trees of each shape, or a number for each; all of them where there are fewer. Those of the largest ``max_b |D0_b|``, the greatest
-            magnitude among the seven details of the cell. Trees of zeros may be among them.
+        k : trees of each shape, or a number for each; all of them where there are fewer. Those of the largest ``max_b |D0_b|``, the
+            greatest magnitude among the seven details of the cell. Trees of zeros may be among them.
         threshold : keep the trees whose ``max_b |D0_b|`` is above it, in the units of coefficients.
         energy : keep the fewest trees that hold at least this share, in (0, 1], of the squares of all details that trees hold.
 
@@ -309,7 +310,8 @@ class WaveletTree(Basis):
         Parameters
         ----------
         threshold : in the units of the signal, one number or one for each grid of the batch. Each band's own is this times the norm of the
-            filters that made it: what noise of that size on each sample becomes there. By default ``sqrt(2 log n)`` times :meth:`noise_level`.
+            filters that made it: what noise of that size on each sample becomes there. ``sqrt(2 log n)`` times :meth:`noise_level` by
+            default.
         kind : ``"soft"`` moves what is left by the threshold towards zero, ``"hard"`` leaves it as it is.
 
         Source: Donoho and Johnstone 1994.
@@ -334,13 +336,18 @@ class WaveletTree(Basis):
         """Standard deviation ``(...)`` of white noise on the samples, by the median magnitude of the finest details, high-pass on all axes.
 
         Right where noise covers more than half of the grid and the signal little of it; of a grid that is constant over more than half, 0.
+        Details whose filters reach beyond the grid are left out, where there are others: the grid's extension is not noise of its own.
 
-        Source: Donoho and Johnstone 1994, section 4.2 (the median over 0.6745).
+        Source: Donoho and Johnstone 1994 (the median over 0.6745).
         """
         finest = coefficients.details[-1]
         if finest is None:
             return coefficients.coarse.new_zeros(coefficients.coarse.shape[:-3])
-        median = finest[..., -1, :, :, :].abs().flatten(-3).median(dim=-1).values
+        band, length = finest[..., -1, :, :, :], len(filters(self.wavelet).analysis_low)
+        for axis, n in zip((-3, -2, -1), self.shape, strict=True):
+            if self.mode != "periodization" and n >= length:
+                band = band.narrow(axis, length // 2 - 1, n // 2 - length // 2 + 1)
+        median = band.abs().flatten(-3).median(dim=-1).values
         return median / (0.6744897501960817 * float(self._band_norms()[-1][-1]))
 
     # -- helpers

@@ -52,6 +52,10 @@ class Solid:
         move = np.asarray(shift, dtype=float)
         return Solid(lambda p: self.value(p - move), self.lower + move, self.upper + move)
 
+    def scaled(self, factor: float) -> Solid:
+        """The solid made ``factor`` times as large about the origin."""
+        return Solid(lambda p: self.value(p / factor) * factor, self.lower * factor, self.upper * factor)
+
     def along(self, axis: int) -> Solid:
         """The solid with its z axis turned to axis 0, 1 or 2, the others following in cyclic order."""
         order = np.roll(np.arange(3), 2 - axis)  # coordinate of p that each of the solid's own axes reads
