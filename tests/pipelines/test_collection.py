@@ -15,6 +15,7 @@ import torch
 
 import geospec
 from geospec.codes import ShapeCode, encode
+from geospec.codes.shards import read_bytes, read_places
 from geospec.datasets import ShapeCodes
 from geospec.errors import ArgumentError, FileFormatError, GeospecError, MissingDependencyError
 from geospec.pipelines import encode_collection
@@ -57,6 +58,10 @@ def lines(path: Path) -> list[dict]:
 
 def shards(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.tar"))}
+
+
+def members(folder: Path) -> dict[str, bytes]:
+    return {place.key: read_bytes(path, place.code) for path in folder.glob("*.tar") for place in read_places(path)}
 
 
 def kill_one() -> None:
@@ -210,9 +215,10 @@ def test_a_cluster_that_loses_a_worker_gives_the_bytes_of_one(made, tmp_path):
                 os.kill(cluster.workers[0].process.pid, signal.SIGKILL)
 
         address = cluster.scheduler_address
-        result = encode_collection(made[0] / "shapes", tmp_path / "shards", cluster=address, progress=progress, **OPTIONS)
-    assert (result.encoded, result.failures, told[-1]) == (8, (), 8)
-    assert shards(tmp_path / "shards") == shards(made[0] / "shards")
+        options = {**OPTIONS, "shard_size": 2}  # so that three shards are still to come at the death
+        result = encode_collection(made[0] / "shapes", tmp_path / "shards", cluster=address, progress=progress, **options)
+    assert (result.encoded, result.shards, result.failures, told[-1]) == (8, 4, (), 8)
+    assert members(tmp_path / "shards") == members(made[0] / "shards")
 
 
 def test_no_scheduler_is_refused(made, tmp_path, monkeypatch):
