@@ -38,7 +38,7 @@ def test_a_folder_becomes_shards_and_the_same_command_goes_on(run, folder, tmp_p
 def test_refusals_of_folders(run, folder, tmp_path):
     out = tmp_path / "shards"
     assert "--image: wanted nothing with a folder" in run("encode", folder, "-o", out, "--image", "a.png").error
-    assert "--workers: wanted nothing with one shape" in run("encode", folder / "a.off", "-o", tmp_path / "a.gsc", "--workers", 2).error
+    assert "--workers: wanted nothing with one file" in run("encode", folder / "a.off", "-o", tmp_path / "a.gsc", "--workers", 2).error
     assert "there is no folder" in run("encode", folder, "-o", tmp_path / "no" / "shards").error
     assert "--output: wanted a folder" in run("encode", folder, "-o", folder / "a.off").error
     assert not out.exists()
