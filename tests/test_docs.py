@@ -26,6 +26,7 @@ PAGES += [
         "prior",
         "location-encoders",
         "distance-fields",
+        "collections",
     )
 ]
 
