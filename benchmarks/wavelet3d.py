@@ -49,7 +49,7 @@ def entries(n: int, dtype: torch.dtype) -> list[Entry]:
 
     def dictionaries(coefficients: list[Tensor | None]) -> list:
         coarse, *details = coefficients
-        named = [{k: None if d is None else d[i].numpy() for i, k in enumerate(KEYS)} for d in details]
+        named = [{} if d is None else {k: d[i].numpy() for i, k in enumerate(KEYS)} for d in details]
         return [coarse.numpy(), *named]  # type: ignore[union-attr]
 
     full, sparse = dictionaries(all_of_it), dictionaries(trees)

@@ -146,14 +146,17 @@ class Level {
         L::combine(height.runs.data() + first, count, height.index.data(), height.weight.data(),
                    of(room.buffer) + (plane * in_.bands + band) * room.band_stride, in_.size[2], in_.size[2],
                    rows + band * in_width_, room.row_stride);
+      T* place[2][L::kLanes];
+      for (int64_t band = 0; band < out_.bands; ++band)
+        for (int r = 0; r < count; ++r) {
+          place[band][r] = out_.row(batch, i, height.outputs[first + r], band);
+          prefetch_rows<true>(place[band][r], place[band][r] + out_.size[2]);
+        }
       L::to_columns(rows, room.row_stride, in_.bands * in_width_, columns);
       L::products(width_.runs.data(), int64_t(width_.runs.size()), width_.index.data(), width_.weight.data(), columns,
                   products);
-      for (int64_t band = 0; band < out_.bands; ++band) {
-        T* place[L::kLanes];
-        for (int r = 0; r < count; ++r) place[r] = out_.row(batch, i, height.outputs[first + r], band);
-        L::to_rows(products + band * out_width_ * L::kLanes, out_.size[2], place, count);
-      }
+      for (int64_t band = 0; band < out_.bands; ++band)
+        L::to_rows(products + band * out_width_ * L::kLanes, out_.size[2], place[band], count);
     }
   }
 
