@@ -26,7 +26,9 @@ def run(
     ],
     level: Annotated[
         int,
-        typer.Option("--level", min=0, rich_help_panel=options.METHOD, help="Level of detail: cells 2^LEVEL times as wide; 0 is the finest."),
+        typer.Option(
+            "--level", min=0, rich_help_panel=options.METHOD, help="Level of detail: cells 2^LEVEL times as wide; 0 is the finest."
+        ),
     ] = 0,
     image: Annotated[
         Path | None, typer.Option("--image", rich_help_panel=options.OUTPUT, show_default=False, help="A picture of the mesh, .png.")

@@ -31,7 +31,9 @@ def run(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", show_default=False, help="Mesh or cloud with normals (ply obj off stl glb pcd xyz npz), or a distance field (npz)."
+            metavar="FILE",
+            show_default=False,
+            help="Mesh or cloud with normals (ply obj off stl glb pcd xyz npz), or a distance field (npz).",
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", rich_help_panel=options.OUTPUT, show_default=False, help="The code, .gsc.")],
@@ -88,7 +90,9 @@ def run(
     ] = "near-lossless",
     image: Annotated[
         Path | None,
-        typer.Option("--image", rich_help_panel=options.OUTPUT, show_default=False, help="The shape beside what its code decodes to, .png."),
+        typer.Option(
+            "--image", rich_help_panel=options.OUTPUT, show_default=False, help="The shape beside what its code decodes to, .png."
+        ),
     ] = None,
     json: options.Json = False,
     triangulate: options.Triangulate = False,
@@ -113,7 +117,9 @@ def run(
         shape = shape_or_field(file, triangulate, repair).to(place)
         clock.stop("reading")
         progress("distances", 0, 0)
-        field = shape if hasattr(shape, "truncation") else codes.field_in_box(shape, resolution, truncation=truncation, fill=fill, sign=sign)
+        field = (
+            shape if hasattr(shape, "truncation") else codes.field_in_box(shape, resolution, truncation=truncation, fill=fill, sign=sign)
+        )
         clock.stop("distances")
         progress("wavelet trees", 0, 0)
         code = codes.encode(field, k=k, threshold=threshold, energy=energy, wavelet=wavelet, levels=levels, mode=mode)
@@ -131,7 +137,9 @@ def run(
     voice.say("code", code)
     voice.say("kept", f"{decoded.k:,} trees after rounding, {preset}")
     voice.say("IoU", f"{iou:.6f} with the distance field; {loss.iou:.6f} of it by rounding")
-    voice.say("error", f"of rounding: {loss.surface:.3g} at the surface, {loss.field:.3g} anywhere (cells are {max(code.grid.spacing):.3g})")
+    voice.say(
+        "error", f"of rounding: {loss.surface:.3g} at the surface, {loss.field:.3g} anywhere (cells are {max(code.grid.spacing):.3g})"
+    )
     voice.say("size", f"{size:,} bytes, {8 * size / code.n_numbers:.2f} bits a number")
     voice.say("seconds", ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in clock.seconds.items()))
     voice.wrote(output, image)
