@@ -27,6 +27,7 @@ PAGES += [
         "location-encoders",
         "distance-fields",
         "collections",
+        "wavelet-tree",
     )
 ]
 

@@ -28,6 +28,7 @@ from .spherical_harmonics import spherical_harmonics, spherical_harmonics_jvp
 from .spherical_harmonics_linear import spherical_harmonics_linear
 from .wavelet3d import max_level, wavelet3d_analysis, wavelet3d_synthesis
 from .wavelet_filters import Filters, filters, wavelets
+from .wavelet_tree import gather_trees, largest_cells, pack_children, scatter_trees, unpack_children
 from .zoomout import zoomout
 
 __all__ = [
@@ -46,9 +47,11 @@ __all__ = [
     "csr_sampled_products",
     "farthest_points",
     "filters",
+    "gather_trees",
     "graph_smooth",
     "isosurface",
     "knn",
+    "largest_cells",
     "local_triangles",
     "lonlat_to_xyz",
     "mask_sums",
@@ -58,15 +61,18 @@ __all__ = [
     "mesh_adjacency",
     "mesh_sdf",
     "noisy_magnitudes",
+    "pack_children",
     "radius_search",
     "ring_analysis",
     "ring_synthesis",
     "robust_stiffness",
+    "scatter_trees",
     "spectral_knn",
     "spectral_nearest",
     "spherical_harmonics",
     "spherical_harmonics_jvp",
     "spherical_harmonics_linear",
+    "unpack_children",
     "wavelet3d_analysis",
     "wavelet3d_synthesis",
     "wavelets",

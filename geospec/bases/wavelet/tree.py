@@ -41,7 +41,7 @@ class WaveletTree(Basis):
     shape : (n0, n1, n2) of the grids, or one size for the three.
     levels : how often the coarse part is transformed again; 1 or more.
     wavelet : a name among :func:`geospec.ops.wavelets`.
-    mode : how a grid goes on beyond its ends: ``"constant"``, ``"zero"``, ``"symmetric"`` or ``"periodization"``.
+    mode : how a grid goes on beyond its ends, one of :data:`geospec.ops.wavelet3d.MODES`: its edge by default.
     drop_finest : finest levels of details that trees leave out; those of the cells themselves always stay. Analysis, synthesis and the
         basis keep all levels.
 
@@ -78,7 +78,7 @@ class WaveletTree(Basis):
         drop_finest: int = 1,
     ) -> None:
         super().__init__()
-        sizes = (shape,) * 3 if isinstance(shape, Integral) else tuple(shape)
+        sizes = tuple(shape) if isinstance(shape, Sequence) else (shape,) * 3
         if len(sizes) != 3 or any(int(n) != n or n < 1 for n in sizes):
             raise ArgumentError(problem("shape", "a positive size, or three of them", shape))
         if not isinstance(levels, Integral) or levels < 1:
@@ -413,7 +413,8 @@ class WaveletTree(Basis):
     def _tree_energy(self, details: Sequence[Tensor]) -> Tensor:
         """Sum of squares of the tree of each cell ``(b, m0 m1 m2)``, summed in double."""
         squares = (d.detach().square().sum(dim=1, keepdim=True, dtype=torch.float64) for d in details)
-        return sum(pack_children(s, self.cells, *fan).sum(dim=1) for s, fan in zip(squares, self._fans(), strict=True)).flatten(1)
+        each = [pack_children(s, self.cells, *fan).sum(dim=1) for s, fan in zip(squares, self._fans(), strict=True)]
+        return torch.stack(each).sum(dim=0).flatten(1)
 
     def _nearness(self, coarse: Tensor, truncation: float) -> Tensor:
         """Weight of each cell ``(b, m0 m1 m2)``: 1 where the signal is zero, a fifth where it is truncated."""
@@ -436,7 +437,7 @@ class WaveletTree(Basis):
             enough = torch.searchsorted(held, energy * held[:, -1:]) + 1
             return torch.where(held[:, -1:] > 0, enough, 0).flatten().tolist()
         k = DEFAULT_TREES if k is None else k
-        counts = [k] * b if isinstance(k, Integral) else list(k)
+        counts = list(k) if isinstance(k, Sequence) else [k] * b
         if len(counts) != b or any(not isinstance(count, Integral) or count < 0 for count in counts):
             raise ArgumentError(problem("k", f"0 or more, or such a number for each of {b} shapes", k))
         return [min(int(count), cells) for count in counts]
