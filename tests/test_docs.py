@@ -28,6 +28,7 @@ PAGES += [
         "distance-fields",
         "collections",
         "wavelet-tree",
+        "shape-codes",
     )
 ]
 

@@ -14,6 +14,7 @@ from . import encode_folder, options
 from .output import Voice, check_output, checked_device, print_json, refuse_given
 
 if TYPE_CHECKING:
+    from ..codes import Loss, ShapeCode
     from ..shapes import DistanceField, Mesh, PointCloud
 
 FIELD, TREES = "Distance field", "Wavelet trees"
@@ -112,13 +113,14 @@ def run(
 
     Printed are the overlap (IoU) of the inside with that of the distance field, the size of the file, and the time of each stage.
     """
-    boxed = {"resolution": resolution, "truncation": truncation, "fill": fill, "sign": sign}
-    kept = {"k": k, "threshold": threshold, "energy": energy, "wavelet": wavelet, "levels": levels, "mode": mode}
+    boxed: dict[str, Any] = {"resolution": resolution, "truncation": truncation, "fill": fill, "sign": sign}
+    kept: dict[str, Any] = {"k": k, "threshold": threshold, "energy": energy, "wavelet": wavelet, "levels": levels, "mode": mode}
     if file.is_dir():
         refuse_given(context, "a folder", image="--image", device="--device")
-        folder = {"workers": workers, "cluster": cluster, "shard_size": shard_size, "retry": retry}
-        reading = {"triangulate": triangulate, "repair": repair or (), "preset": preset, "encoding": {**boxed, **kept}}
-        return encode_folder.run(file, output, **folder, **reading, json=json, quiet=quiet)
+        folder: dict[str, Any] = {"workers": workers, "cluster": cluster, "shard_size": shard_size, "retry": retry}
+        reading: dict[str, Any] = {"triangulate": triangulate, "repair": repair or ()}
+        encode_folder.run(file, output, **folder, **reading, preset=preset, encoding=boxed | kept, json=json, quiet=quiet)
+        return
     refuse_given(context, "one file", workers="--workers", cluster="--cluster", shard_size="--shard-size", retry="--retry")
     check_output("--output", output, (".gsc",), [file])
     check_output("--image", image, (".png",), [file])
@@ -149,19 +151,23 @@ def run(
         written = geospec.ShapeCode.load(output)
         iou = codes.inside_iou(field.values.cpu(), written.field().values)
         if image is not None:
-            drawn = field.surface() if field is shape else shape
+            drawn = field.surface() if isinstance(shape, geospec.DistanceField) else shape
             viz.side_by_side([(drawn, file.name), (written.decode(), f"{output.name}, {output.stat().st_size:,} bytes")], image)
-    size, spacing = output.stat().st_size, max(code.grid.spacing)
     voice.say("shape", f"{file} ({shape!r})")
-    voice.say("code", code)
-    voice.say("written", f"{preset}, {written.k:,} trees, {size:,} bytes, {8 * size / code.n_numbers:.2f} bits a number")
-    voice.say("error", f"of the rounding: {loss.surface:.3g} at the surface, {loss.field:.3g} anywhere; cells are {spacing:.3g} wide")
-    voice.say("IoU", f"{iou:.6f} with the inside of the distance field")
+    _tell(voice, code, written, preset, loss, output.stat().st_size, iou)
     voice.say("seconds", clock)
     voice.wrote(output, image)
     if json:
-        told = {"file": file, "output": output, "image": image, "preset": preset, "bytes": size, "iou": iou, "loss": asdict(loss)}
-        print_json({**told, **described_code(code), "trees_written": written.k, "seconds": clock.seconds})
+        told = {"file": file, "output": output, "image": image, "preset": preset, "bytes": output.stat().st_size, "iou": iou}
+        print_json({**told, "loss": asdict(loss), **described_code(code), "trees_written": written.k, "seconds": clock.seconds})
+
+
+def _tell(voice: Voice, code: ShapeCode, written: ShapeCode, preset: str, loss: Loss, size: int, iou: float) -> None:
+    voice.say("code", code)
+    voice.say("written", f"{preset}, {written.k:,} trees, {size:,} bytes, {8 * size / code.n_numbers:.2f} bits a number")
+    where = f"{loss.surface:.3g} at the surface, {loss.field:.3g} anywhere; cells are {max(code.grid.spacing):.3g} wide"
+    voice.say("error", f"of the rounding: {where}")
+    voice.say("IoU", f"{iou:.6f} with the inside of the distance field")
 
 
 class Clock:
@@ -193,7 +199,7 @@ def _shape_or_field(file: Path, triangulate: bool, repair: list[str] | None) -> 
     return geospec.load(file, triangulate=triangulate, repair=repair or ())
 
 
-def described_code(code: Any) -> dict[str, Any]:
+def described_code(code: ShapeCode) -> dict[str, Any]:
     """What a code is, for JSON."""
     tree, grid = code.tree, code.grid
     place = {"shape": grid.shape, "lower": grid.lower, "spacing": grid.spacing, "truncation": code.truncation}

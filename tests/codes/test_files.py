@@ -1,5 +1,6 @@
 """Code files: what comes back, what is measured, and bytes that are not to be trusted."""
 
+import contextlib
 import errno
 import io
 import json
@@ -288,7 +289,5 @@ def test_forged_chunks(file):
                 with pytest.raises(FileFormatError):
                     read(with_chunk(file, which, content, packing, told))
         for _ in range(3):
-            try:
+            with contextlib.suppress(FileFormatError):
                 assert isinstance(read(with_chunk(file, which, random.bytes(unpacked), 0, unpacked)), ShapeCode)
-            except FileFormatError:
-                pass
