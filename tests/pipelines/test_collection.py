@@ -309,6 +309,22 @@ def test_a_damaged_shard_is_refused_when_it_is_to_be_completed(room):
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("manifest.jsonl", "{\n", "manifest.jsonl: wanted JSON objects with key, shard, bytes, one a line, got Expecting"),
+        ("plan.jsonl", "[]\n", r"plan.jsonl: wanted JSON objects with shard, shapes, one a line, got \[\]"),
+        ("failures.jsonl", '{"key": 1}\n', "failures.jsonl: wanted JSON objects with key, source"),
+        ("collection.json", "[", "collection.json: wanted the options of a collection"),
+        ("collection.json", '{"geospec": "collection", "version": 9}', "wanted a collection, version 1, got .*9"),
+    ],
+)
+def test_damaged_lists_are_refused(room, name, text, message):
+    (room / "shards" / name).write_text(text)
+    with pytest.raises(FileFormatError, match=message):
+        again(room)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"k": 100}, "k: wanted 200, as .* was begun, got 100; give the same again, or another folder"),
