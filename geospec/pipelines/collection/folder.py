@@ -23,7 +23,7 @@ Line = dict[str, Any]
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Within the block this is the only run that writes to the folder. Left-overs of a killed one are removed.
+    """Within the block this is the only run that writes to the folder. What is half-written, by this run or a killed one, is removed.
 
     Raises
     ------
@@ -35,8 +35,10 @@ def locked(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise GeospecError(problem("out", "a folder that no other run writes to", str(folder), "wait for it to end")) from None
         _sweep(folder)
-        yield
-        _sweep(folder)
+        try:
+            yield
+        finally:
+            _sweep(folder)
 
 
 def _sweep(folder: Path) -> None:
