@@ -25,6 +25,7 @@ PAGES += [
         "sphere",
         "prior",
         "location-encoders",
+        "distance-fields",
         "collections",
     )
 ]

@@ -79,7 +79,7 @@ def run(
         str,
         typer.Option(
             "--mode",
-            metavar="constant|zero|symmetric|periodization",
+            metavar="constant|zero|symmetric|periodization|...",
             rich_help_panel=TREES,
             help="How the grid goes on beyond its ends.",
         ),

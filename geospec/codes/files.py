@@ -98,6 +98,8 @@ def _taken(reader: Reader, level: int) -> ShapeCode:
         found = quantiser.restored(decoded(reader.chunk, tree.cells, levels, quantiser.saturated))
     else:
         found = decoded_exactly(reader.chunk, tree.cells, tree.widths[:levels], np.dtype(said["coefficients"]))
+    if levels and len(found.index) != said["trees"]:
+        raise reader.error(f"the {said['trees']} trees of its header", f"{len(found.index)}", "the file is damaged")
     if levels < len(tree.widths):
         tree = WaveletTree(*names, drop_finest=tree.levels - max(levels, 1))
     return ShapeCode(tree, _tree_code(found, _TYPES[said["coefficients"]]), grid, float(said["truncation"]))
@@ -180,9 +182,9 @@ def _tree_code(found: Coefficients, dtype: torch.dtype) -> TreeCode:
 
 def _loss(code: ShapeCode, kept: ShapeCode) -> Loss:
     with torch.no_grad():
-        before, after = code.field().values, kept.field().values
-    reach, most, near = 2 * max(code.grid.spacing), 0.0, 0.0
+        before, after = (code.tree.synthesis(code.tree.unfilter(one.code))[0] for one in (code, kept))
+    reach, most, near = 2 * max(code.grid.spacing) / code.scale, 0.0, 0.0
     for one, other in slabs(before, after):
         error = (one - other).abs()
         most, near = max(most, float(error.max())), max(near, float((error * (one.abs() <= reach)).max()))
-    return Loss(most, near, inside_iou(before, after))
+    return Loss(most * code.scale, near * code.scale, inside_iou(before, after))
