@@ -115,6 +115,8 @@ def main() -> None:
     torch.set_num_threads(1)
     meshes = made(options.room, options.shapes)
     print(f"{options.shapes:,} solids at {options.resolution}^3, {options.shard_size} in a shard; {describe(('distributed',))}\n")
+    first = measured(made(options.room, 1), options.room / "first", resolution=options.resolution)
+    print(f"The first worker of a process begins after {first.start:.1f} s, for imports; those below come later.\n")
     print("| who | wall time | until the first shape | at work | against one | |\n| --- | --- | --- | --- | --- | --- |", flush=True)
     runs: dict[str, Measured] = {}
 

@@ -60,6 +60,10 @@ def shards(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.tar"))}
 
 
+def hidden(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
 def members(folder: Path) -> dict[str, bytes]:
     return {place.key: read_bytes(path, place.code) for path in folder.glob("*.tar") for place in read_places(path)}
 
@@ -145,7 +149,7 @@ def test_a_killed_run_goes_on(made, tmp_path):
     assert shards(out) == shards(made[0] / "shards")
     assert done.items() <= shards(out).items()
     assert [line["source"] for line in lines(out / "manifest.jsonl")] == made[1]
-    assert not [path.name for path in out.iterdir() if path.name.startswith(".") and path.name != ".lock"]
+    assert hidden(out) == [".lock"]
 
 
 def test_a_shard_that_was_not_yet_listed_is_taken_as_it_is(room):
@@ -305,6 +309,23 @@ def test_a_damaged_shard_is_refused_when_it_is_to_be_completed(room):
     path.write_bytes(path.read_bytes()[:-20000])
     save(room / "shapes" / "below" / "shape-00.off", 0.3)
     with pytest.raises(FileFormatError, match="000000.tar: wanted a shard of shape codes"):
+        again(room)
+    assert hidden(room / "shards") == [".lock"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("manifest.jsonl", "{\n", "manifest.jsonl: wanted JSON objects with key, shard, bytes, one a line, got Expecting"),
+        ("plan.jsonl", "[]\n", r"plan.jsonl: wanted JSON objects with shard, shapes, one a line, got \[\]"),
+        ("failures.jsonl", '{"key": 1}\n', "failures.jsonl: wanted JSON objects with key, source"),
+        ("collection.json", "[", "collection.json: wanted the options of a collection"),
+        ("collection.json", '{"geospec": "collection", "version": 9}', "wanted a collection, version 1, got .*9"),
+    ],
+)
+def test_damaged_lists_are_refused(room, name, text, message):
+    (room / "shards" / name).write_text(text)
+    with pytest.raises(FileFormatError, match=message):
         again(room)
 
 
