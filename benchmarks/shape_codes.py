@@ -109,7 +109,7 @@ def _one_way(a: Mesh, b: Mesh) -> tuple[float, float]:
 
 
 def shapes(data: Path | None) -> dict[str, Mesh]:
-    """A bracket and a blob with irregular triangles, a chair from a grid, whose vertices lie on its edges, which mesh codecs like; meshes."""
+    """A bracket and a blob with irregular triangles; a chair whose vertices lie on a grid, which mesh codecs like; meshes of the folder."""
     made = {
         "bracket": mechanical_part(3, kind="bracket", n_vertices=20_000, dtype=torch.float32),
         "blob": blob(1, style="limbs", n_vertices=20_000, dtype=torch.float32),
