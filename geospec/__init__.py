@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         SampledBasis,
         SphericalHarmonics,
         SphericalShape,
+        WaveletTree,
         diffusion_operators,
         eigenpairs,
     )
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
     from .maps import FunctionalMapPrior
     from .models import LocationEncoder, MeshLocationEncoder
     from .pipelines import Match, match
-    from .shapes import Mesh, PointCloud, Sphere, load, repair, report, save
+    from .shapes import DistanceField, Grid, Mesh, PointCloud, Sphere, distance_field, load, repair, report, save
     from .transport import VectorHeat
 
 __version__ = "0.1.0"
@@ -95,14 +96,16 @@ _HOME = {
     "ConnectionLaplacian": "laplacians",
     "ConvergenceError": "errors",
     "DiffusionOperators": "bases",
+    "DistanceField": "shapes",
     "EigenbasisNetwork": "bases",
     "Eigenpairs": "bases",
     "FileFormatError": "errors",
     "FunctionalMapPrior": "maps",
     "GeospecError": "errors",
+    "Grid": "shapes",
     "LaplaceBasis": "bases",
-    "LearnedEigenbasis": "bases",
     "Laplacian": "laplacians",
+    "LearnedEigenbasis": "bases",
     "LocationEncoder": "models",
     "Match": "pipelines",
     "Mesh": "shapes",
@@ -117,8 +120,10 @@ _HOME = {
     "SphericalHarmonics": "bases",
     "SphericalShape": "bases",
     "VectorHeat": "transport",
+    "WaveletTree": "bases",
     "connection_laplacian": "laplacians",
     "diffusion_operators": "bases",
+    "distance_field": "shapes",
     "eigenpairs": "bases",
     "encode": "codes",
     "geodesic_distances": "geodesics",
@@ -136,11 +141,13 @@ __all__ = [
     "ConnectionLaplacian",
     "ConvergenceError",
     "DiffusionOperators",
+    "DistanceField",
     "EigenbasisNetwork",
     "Eigenpairs",
     "FileFormatError",
     "FunctionalMapPrior",
     "GeospecError",
+    "Grid",
     "LaplaceBasis",
     "Laplacian",
     "LearnedEigenbasis",
@@ -158,6 +165,7 @@ __all__ = [
     "SphericalHarmonics",
     "SphericalShape",
     "VectorHeat",
+    "WaveletTree",
     "bases",
     "codes",
     "connection_laplacian",
@@ -165,6 +173,7 @@ __all__ = [
     "descriptors",
     "diffusion",
     "diffusion_operators",
+    "distance_field",
     "eigenpairs",
     "encode",
     "factor",

@@ -25,6 +25,8 @@ PAGES += [
         "sphere",
         "prior",
         "location-encoders",
+        "distance-fields",
+        "collections",
     )
 ]
 

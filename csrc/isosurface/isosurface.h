@@ -274,7 +274,7 @@ GEOSPEC_HOST_DEVICE void gather_row(const Size& size, const T* grid, double leve
   }
   for (int axis = 1; axis < 3; ++axis) {
     const int64_t rows = axis == 1 ? 1 : size.ny;
-    if (axis == 1 ? row % size.ny == 0 : row < rows) continue;
+    if (row < rows) continue;  // where a plane begins, the row before ends one and has no edges along y
     for (int64_t v = first[row - rows]; v < first[row - rows + 1]; ++v) {
       const int64_t sample = edges[v] / 3;
       if (edges[v] % 3 != axis) continue;

@@ -14,6 +14,7 @@ using tree::Fan;
 using tree::Span;
 
 constexpr int64_t kTask = 1 << 14;  // values worth waking a thread for
+constexpr int64_t kBlock = 64;      // trees that go through a band together
 
 int64_t grain(int64_t values) { return std::max<int64_t>(1, kTask / (values + 1)); }
 
@@ -41,19 +42,28 @@ void child_runs(const Fan& f, int64_t cell, const F& run) {
 }
 
 // Calls run(place, channel, count) for each run of every band of every given cell, counted from the first detail and
-// the first value of all. Trees are shared out among threads.
+// the first value of all. Trees are shared out among threads, and go through a band a block at a time: bands lie far
+// apart, neighbours do not.
 template <class F>
 void tree_runs(const Fan& f, const Tensor& rows, int64_t shapes, int64_t bands, const F& run) {
+  struct Run {
+    int64_t place, channel, count;
+  };
   const int64_t* row = data<int64_t>(rows);
   const int64_t count = rows.size(0), width = bands * f.children();
   check_ascending(row, count, shapes * f.cells());
   torch::stable::parallel_for(0, count, grain(width), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t first = row[i] / f.cells() * bands;
-      for (int64_t band = 0; band < bands; ++band)
+    std::vector<Run> runs;
+    for (int64_t block = begin; block < end; block += kBlock) {
+      runs.clear();
+      for (int64_t i = block; i < std::min(end, block + kBlock); ++i) {
+        const int64_t first = row[i] / f.cells() * bands * f.details();
         child_runs(f, row[i] % f.cells(), [&](int64_t place, int64_t channel, int64_t n) {
-          run((first + band) * f.details() + place, i * width + band * f.children() + channel, n);
+          runs.push_back({first + place, i * width + channel, n});
         });
+      }
+      for (int64_t band = 0; band < bands; ++band)
+        for (const Run& r : runs) run(r.place + band * f.details(), r.channel + band * f.children(), r.count);
     }
   });
 }

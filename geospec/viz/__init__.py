@@ -8,7 +8,7 @@ from .globe_page import globe_report
 from .match_page import match_report
 from .render import render, write_png
 from .shape_page import shape_report
-from .sheets import match_image, mode_pairs_sheet, mode_sheet
+from .sheets import match_image, mode_pairs_sheet, mode_sheet, side_by_side
 from .world_map import world_map, world_maps
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "mode_sheet",
     "render",
     "shape_report",
+    "side_by_side",
     "world_map",
     "world_maps",
     "write_png",

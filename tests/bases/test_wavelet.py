@@ -1,7 +1,9 @@
 """The wavelet tree: the contracts, trees against their definition, levels of detail, the paper's claims, noise."""
 
+import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -207,6 +209,23 @@ def test_all_trees_are_all_coefficients(dtype, drop_finest, mode):
     assert torch.equal(packed[:, -7:], coefficients.details[0])
 
 
+@pytest.mark.parametrize("drop_finest", [0, 1])
+def test_the_order_of_the_checkpoints(drop_finest):
+    """Theirs comes of NumPy's ``meshgrid`` of bands and offsets, which by default exchanges its first two axes."""
+    tree = WaveletTree(20, 3, drop_finest=drop_finest)
+    labels = [0]
+    theirs = [np.zeros(1)]
+    for fan in (4, 2, 1)[drop_finest:]:
+        band, o0, o1, o2 = np.meshgrid(np.arange(7), *[np.arange(fan)] * 3)
+        theirs.append((fan * 1000 + band * 100 + o0 * 25 + o1 * 5 + o2).flatten())
+        offsets = itertools.product(range(7), range(fan), range(fan), range(fan))
+        labels += [fan * 1000 + band * 100 + o0 * 25 + o1 * 5 + o2 for band, o0, o1, o2 in offsets]
+    ours = torch.tensor(labels)
+    assert ours[tree.channel_order("make-a-shape")].tolist() == np.concatenate(theirs).tolist()
+    with pytest.raises(ArgumentError, match="layout: wanted one of 'make-a-shape', got 'wala'"):
+        tree.channel_order("wala")
+
+
 def test_batches_keep_their_own_numbers_of_trees():
     tree = WaveletTree((21, 32, 18), 2)
     grids = random_grid(tree, 3)
@@ -273,6 +292,21 @@ def test_energy_keeps_the_fewest_trees(share):
     each = code.values.square().sum(dim=1)
     assert float(each.sum()) >= share * total * (1 - 1e-12)
     assert float(each.sum() - each.min()) < share * total
+
+
+def test_trees_near_the_surface_tell_more():
+    """At equal numbers of trees, and by any rule; the weight by its definition."""
+    grid, tree = box(128), WaveletTree(128)
+    coefficients = tree.analysis(grid)
+    plain, near = (tree.filter(coefficients, 600, truncation=t) for t in (None, 0.1))
+    kept = [overlap(tree.synthesis(tree.unfilter(code))[0], grid) for code in (plain, near)]
+    assert kept[1] > kept[0] + 0.0005
+    weight = (1 - 8 * coefficients.coarse.flatten().abs() / 2**4.5).clamp(min=0)
+    told = coefficients.details[0].abs().amax(dim=0).flatten() * weight
+    assert torch.equal(near.index, told.topk(600).indices.sort().values)
+    assert tree.filter(coefficients, threshold=0.01, truncation=0.1).counts.tolist() == [int((told > 0.01).sum())]
+    far = tree.filter(coefficients, energy=0.99).counts > tree.filter(coefficients, energy=0.99, truncation=0.1).counts
+    assert bool(far)
 
 
 def test_gradients_of_filter_and_back():
@@ -444,6 +478,7 @@ def test_input_is_checked():
         (lambda: tree.filter(found, [1, 2]), "k: wanted 0 or more, or such a number for each of 1 shapes"),
         (lambda: tree.filter(found, threshold=math.nan), "threshold: wanted 0 or more"),
         (lambda: tree.filter(found, energy=1.5), r"energy: wanted a share in \(0, 1\]"),
+        (lambda: tree.filter(found, truncation=0.0), "truncation: wanted a positive distance"),
         (lambda: tree.filter(spoilt), "coefficients: wanted finite details"),
         (lambda: tree.filter(spoilt, energy=0.5), "coefficients: wanted finite details"),
         (lambda: tree.shrink(found, -1.0), "threshold: wanted 0 or more"),

@@ -238,6 +238,21 @@ def test_threads_change_nothing():
         assert torch.equal(one, three)
 
 
+def test_second_derivatives():
+    """Infinite ends have none; the others equal differences of the gradient."""
+    grid = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    grid = (grid + 0.3 * grid.sign()).requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda g: isosurface(g, 0.1)[0], (grid,))
+    first = torch.zeros(3, 4, 5, dtype=torch.bool)
+    first[0, 0, 0] = True
+    infinite = grid.detach().where(~first, -torch.inf).requires_grad_()
+    (once,) = torch.autograd.grad(isosurface(infinite)[0].pow(3).sum(), infinite, create_graph=True)
+    (twice,) = torch.autograd.grad(once.square().sum(), infinite)
+    assert twice.isfinite().all()
+    assert twice[~first].count_nonzero() > 20
+    assert twice[first] == 0
+
+
 def test_gradient_of_the_volume_is_the_area():
     """Raising a distance field by c moves the surface inwards by c everywhere."""
     x, y, z, side = lattice(48, 48, 48)

