@@ -3,6 +3,7 @@
 from .basis_page import basis_report
 from .beside import Beside
 from .camera import View
+from .code_page import code_report
 from .globe_page import globe_report
 from .match_page import match_report
 from .render import render, write_png
@@ -14,6 +15,7 @@ __all__ = [
     "Beside",
     "View",
     "basis_report",
+    "code_report",
     "globe_report",
     "match_image",
     "match_report",
