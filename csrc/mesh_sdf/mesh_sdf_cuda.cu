@@ -25,7 +25,6 @@ struct Parallel {
 template <class T>
 struct View {
   const Node<T>* nodes;
-  const Leaf<T>* leaves;
   const Triangle<T>* triangles;
   const int32_t* face;
   int64_t f;
@@ -219,13 +218,7 @@ void measure(const Box& box, const Tensor& vertices, const Tensor& faces, Sign s
   const Mesh<T> mesh = {host_vertices.data(), host_faces.data(), f, box.centre};
   const Tree<T> tree = plant(mesh, Parallel());
   Uploads uploads(vertices, stream);
-  View<T> view = {uploads.put(tree.nodes),
-                  uploads.put(tree.leaves),
-                  uploads.put(tree.triangles),
-                  uploads.put(tree.face),
-                  f,
-                  nullptr,
-                  nullptr};
+  View<T> view = {uploads.put(tree.nodes), uploads.put(tree.triangles), uploads.put(tree.face), f, nullptr, nullptr};
   Closed found;
   if (sign == Sign::automatic || sign == Sign::winding) found = closed(mesh.vertices, n, mesh.faces, f);
   if (sign == Sign::automatic) sign = found.agree ? Sign::nonzero : found.even ? Sign::parity : Sign::winding;

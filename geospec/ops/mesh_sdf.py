@@ -107,11 +107,10 @@ def _check(vertices: Tensor, faces: Tensor, resolution: object, truncation: floa
             raise ArgumentError(problem(name, "three finite numbers (x, y, z)", corner))
     if not all(a < b for a, b in zip(lower, upper, strict=True)):  # type: ignore[call-overload]
         raise ArgumentError(problem("upper", f"a corner above lower, {lower}", upper))
-    shape = [resolution] * 3 if isinstance(resolution, int) else resolution
-    whole = isinstance(shape, Sequence) and len(shape) == 3 and all(isinstance(n, int) and not isinstance(n, bool) for n in shape)
-    if not whole or min(shape) < 1:  # type: ignore[arg-type]
+    sizes = [resolution] * 3 if isinstance(resolution, int) else list(resolution) if isinstance(resolution, Sequence) else []
+    if len(sizes) != 3 or not all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in sizes):
         raise ArgumentError(problem("resolution", "a positive whole number, or three (nz, ny, nx)", resolution))
-    return list(shape)  # type: ignore[arg-type]
+    return sizes
 
 
 def cell_centres(shape: Sequence[int], lower: Sequence[float], upper: Sequence[float], device: torch.device) -> Tensor:

@@ -200,4 +200,4 @@ def _three(name: str, value: Sequence[float] | float) -> tuple[float, float, flo
     three = (value,) * 3 if isinstance(value, (int, float)) else tuple(float(v) for v in value)
     if len(three) != 3 or not all(math.isfinite(v) for v in three):
         raise ShapeError(problem(name, "three finite numbers (x, y, z)", value))
-    return three  # type: ignore[return-value]
+    return three
