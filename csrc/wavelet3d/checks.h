@@ -1,6 +1,7 @@
 // What the transforms accept, the same on both devices.
 #pragma once
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,14 @@ struct WaveletLevel {
   template <class T>
   wavelet::Side<T> coefficients(T* coarse, T* details) const {
     return {filters.bands, {m[0], m[1], m[2]}, coarse, details};
+  }
+
+  // The matrix of each axis.
+  std::array<wavelet::Matrix, 3> to_bands() const {
+    return {wavelet::to_bands(filters, n[0]), wavelet::to_bands(filters, n[1]), wavelet::to_bands(filters, n[2])};
+  }
+  std::array<wavelet::Matrix, 3> to_samples() const {
+    return {wavelet::to_samples(filters, n[0]), wavelet::to_samples(filters, n[1]), wavelet::to_samples(filters, n[2])};
   }
 
   std::vector<int64_t> grid_shape() const { return with({n[0], n[1], n[2]}); }

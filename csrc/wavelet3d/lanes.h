@@ -51,7 +51,7 @@ struct Lanes {
     }
   }
 
-  // window[s * kBlock + x] = sources[s][x].
+  // window[s * kBlock + x] = sources[s][x]; asks for the block after it, which the sums over this one leave time for.
   GEOSPEC_SIMD_TARGET static void gather(const T* const* sources, int64_t count, int64_t width, T* window) {
     for (int64_t s = 0; s < count; ++s) {
       V* place = reinterpret_cast<V*>(window + s * kBlock);

@@ -5,6 +5,7 @@
 #include <torch/csrc/stable/library.h>
 
 #include <algorithm>
+#include <array>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -55,7 +56,7 @@ int64_t tile_length(const Matrix& matrix, int64_t bands, int64_t slot_bytes, int
 template <class L, class T>
 class Level {
  public:
-  Level(const Matrix (&matrices)[3], const Side<const T>& in, const Side<T>& out, bool to_samples)
+  Level(const std::array<Matrix, 3>& matrices, const Side<const T>& in, const Side<T>& out, bool to_samples)
       : in_(in),
         out_(out),
         depth_(tiles_of<T>(matrices[0], out.bands, std::max<int64_t>(1, kPlanes / out.bands))),
@@ -168,7 +169,8 @@ class Level {
 };
 
 template <class T>
-void filter(const Matrix (&matrices)[3], const Side<const T>& in, const Side<T>& out, bool to_samples, int64_t batch) {
+void filter(const std::array<Matrix, 3>& matrices, const Side<const T>& in, const Side<T>& out, bool to_samples,
+            int64_t batch) {
   if (batch == 0) return;
   wavelet::dispatch_lanes<T>(
       [&](auto* lanes) { Level<std::remove_pointer_t<decltype(lanes)>, T>(matrices, in, out, to_samples).run(batch); });
@@ -179,14 +181,12 @@ std::tuple<Tensor, Tensor> analyze(const Tensor& grid, const Tensor& taps, std::
   const Tensor given = torch::stable::contiguous(grid);
   Tensor coarse = torch::stable::new_empty(given, level.coarse_shape());
   Tensor details = torch::stable::new_empty(given, level.details_shape());
-  const Matrix matrices[3] = {to_bands(level.filters, level.n[0]), to_bands(level.filters, level.n[1]),
-                              to_bands(level.filters, level.n[2])};
   dispatch_float(given, "grid", [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     prefer_large_pages(coarse.mutable_data_ptr(), coarse.numel() * sizeof(T));
     prefer_large_pages(details.mutable_data_ptr(), details.numel() * sizeof(T));
-    filter<T>(matrices, level.samples(data<T>(given)), level.coefficients(data<T>(coarse), data<T>(details)), false,
-              level.batch);
+    filter<T>(level.to_bands(), level.samples(data<T>(given)), level.coefficients(data<T>(coarse), data<T>(details)),
+              false, level.batch);
   });
   return {coarse, details};
 }
@@ -196,13 +196,11 @@ Tensor synthesize(const Tensor& coarse, const Tensor& details, std::vector<int64
   const WaveletLevel level = check_band_level(coarse, details, shape, taps, mode, adjoint);
   const Tensor first = torch::stable::contiguous(coarse), others = torch::stable::contiguous(details);
   Tensor grid = torch::stable::new_empty(first, level.grid_shape());
-  const Matrix matrices[3] = {to_samples(level.filters, level.n[0]), to_samples(level.filters, level.n[1]),
-                              to_samples(level.filters, level.n[2])};
   dispatch_float(first, "coarse", [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     prefer_large_pages(grid.mutable_data_ptr(), grid.numel() * sizeof(T));
-    filter<T>(matrices, level.coefficients(data<T>(first), data<T>(others)), level.samples(data<T>(grid)), true,
-              level.batch);
+    filter<T>(level.to_samples(), level.coefficients(data<T>(first), data<T>(others)), level.samples(data<T>(grid)),
+              true, level.batch);
   });
   return grid;
 }

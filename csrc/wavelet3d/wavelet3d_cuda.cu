@@ -2,6 +2,7 @@
 // order of the CPU's sums. What lies between the axes is stored.
 #include <torch/csrc/stable/library.h>
 
+#include <array>
 #include <tuple>
 #include <type_traits>
 #include <vector>
@@ -61,7 +62,7 @@ void filter_axis(const Matrix& matrix, const Side<const T>& in, const Side<T>& o
 
 // Bands of an axis that is done or yet to be done stand one after the other along it.
 template <class T>
-void filter(const Matrix (&matrices)[3], const Side<const T>& in, const Side<T>& out, int64_t batch,
+void filter(const std::array<Matrix, 3>& matrices, const Side<const T>& in, const Side<T>& out, int64_t batch,
             const Tensor& like) {
   const int64_t sizes[2][3] = {{matrices[0].rows, matrices[1].columns, matrices[2].columns},
                                {matrices[0].rows, matrices[1].rows, matrices[2].columns}};
@@ -84,11 +85,9 @@ std::tuple<Tensor, Tensor> analyze(const Tensor& grid, const Tensor& taps, std::
   const Tensor given = torch::stable::contiguous(grid);
   Tensor coarse = torch::stable::new_empty(given, level.coarse_shape());
   Tensor details = torch::stable::new_empty(given, level.details_shape());
-  const Matrix matrices[3] = {to_bands(level.filters, level.n[0]), to_bands(level.filters, level.n[1]),
-                              to_bands(level.filters, level.n[2])};
   dispatch_float(given, "grid", [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    filter<T>(matrices, level.samples(data<T>(given)), level.coefficients(data<T>(coarse), data<T>(details)),
+    filter<T>(level.to_bands(), level.samples(data<T>(given)), level.coefficients(data<T>(coarse), data<T>(details)),
               level.batch, given);
   });
   return {coarse, details};
@@ -100,12 +99,10 @@ Tensor synthesize(const Tensor& coarse, const Tensor& details, std::vector<int64
   torch::stable::accelerator::DeviceGuard guard(coarse.get_device_index());
   const Tensor first = torch::stable::contiguous(coarse), others = torch::stable::contiguous(details);
   Tensor grid = torch::stable::new_empty(first, level.grid_shape());
-  const Matrix matrices[3] = {to_samples(level.filters, level.n[0]), to_samples(level.filters, level.n[1]),
-                              to_samples(level.filters, level.n[2])};
   dispatch_float(first, "coarse", [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    filter<T>(matrices, level.coefficients(data<T>(first), data<T>(others)), level.samples(data<T>(grid)), level.batch,
-              first);
+    filter<T>(level.to_samples(), level.coefficients(data<T>(first), data<T>(others)), level.samples(data<T>(grid)),
+              level.batch, first);
   });
   return grid;
 }

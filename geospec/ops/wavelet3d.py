@@ -160,10 +160,11 @@ def reference_synthesis(
     for axis in (-1, -2, -3):
         matrices = (_analysis_matrices if adjoint else _synthesis_matrices)(shape[axis], taps, mode)
         parts = bands.chunk(len(matrices), dim=-4)
-        bands = sum(
+        made = [
             torch.movedim(_to(m.mT if adjoint else m, coarse) @ torch.movedim(part, axis, -2), -2, axis)
             for m, part in zip(matrices, parts, strict=True)
-        )
+        ]
+        bands = torch.stack(made).sum(dim=0)
     return bands.squeeze(-4)
 
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from math import comb
 from typing import Any, NamedTuple
 
-import mpmath
+import mpmath  # type: ignore[import-untyped]
 import numpy as np
 import torch
 from torch import Tensor
