@@ -1,10 +1,10 @@
 """A collection by one worker, by two, by two of which one is killed in the middle, and by a Dask cluster of two.
 
     python -m benchmarks.collection ROOM                                # a thousand solids at 128^3
-    python -m benchmarks.collection ROOM --shapes 100 --resolution 64   # a quick look
+    python -m benchmarks.collection ROOM --shapes 60 --shard-size 4   # a quick look
 
 ROOM keeps the meshes for the next time. All runs have to write the same bytes. Beside the wall time stands the sum of the shapes' own
-seconds over workers and wall time: what is not lost to starting, waiting and writing. The last row needs the extra ``distributed``.
+seconds over cores and wall time: what is not lost to starting, waiting and writing. The last row needs the extra ``distributed``.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class Measured:
     start: float
     result: CollectionResult
 
-    def row(self, name: str, workers: int, one: float) -> str:
+    def row(self, name: str, cores: int, one: float) -> str:
         """A line of the table."""
         lines = [json.loads(line) for line in (self.result.folder / "manifest.jsonl").read_text().splitlines()]
-        busy = sum(line["seconds"] for line in lines) / workers / self.seconds
+        busy = sum(line["seconds"] for line in lines) / cores / self.seconds
         count = f"{self.result.shapes:,} shapes, {len(self.result.failures)} failures"
         return f"| {name} | {self.seconds:.1f} s | {self.start:.1f} s | {100 * busy:.0f} % | **{one / self.seconds:.2f}** | {count} |"
 
@@ -64,7 +64,7 @@ def made(room: Path, count: int) -> Path:
     return folder
 
 
-def measured(meshes: Path, out: Path, resolution: int, during: Callable[[int, int], None] | None = None, **options: Any) -> Measured:
+def measured(meshes: Path, out: Path, during: Callable[[int, int], None] | None = None, **options: Any) -> Measured:
     """Encode into an empty folder; ``during(done, total)`` is called along the way."""
     shutil.rmtree(out, ignore_errors=True)
     begun = time.perf_counter()
@@ -76,7 +76,7 @@ def measured(meshes: Path, out: Path, resolution: int, during: Callable[[int, in
         if during is not None:
             during(done, total)
 
-    result = encode_collection(meshes, out, resolution=resolution, progress=progress, **options)
+    result = encode_collection(meshes, out, progress=progress, **options)
     return Measured(time.perf_counter() - begun, first[0], result)
 
 
@@ -110,16 +110,20 @@ def main() -> None:
     parser.add_argument("room", type=Path)
     parser.add_argument("--shapes", type=int, default=1000)
     parser.add_argument("--resolution", type=int, default=128)
+    parser.add_argument("--shard-size", type=int, default=32)
     options = parser.parse_args()
     torch.set_num_threads(1)
     meshes = made(options.room, options.shapes)
-    print(f"{options.shapes:,} solids at {options.resolution}^3; {describe(('distributed',))}\n")
+    print(f"{options.shapes:,} solids at {options.resolution}^3, {options.shard_size} in a shard; {describe(('distributed',))}\n")
+    first = measured(made(options.room, 1), options.room / "first", resolution=options.resolution)
+    print(f"The first worker of a process begins after {first.start:.1f} s, for imports; those below come later.\n")
     print("| who | wall time | until the first shape | at work | against one | |\n| --- | --- | --- | --- | --- | --- |", flush=True)
     runs: dict[str, Measured] = {}
 
-    def run(name: str, workers: int, **rest: Any) -> None:
-        runs[name] = measured(meshes, options.room / name.replace(" ", "-"), options.resolution, **rest)
-        print(runs[name].row(name, workers, next(iter(runs.values())).seconds), flush=True)
+    def run(name: str, cores: int, **rest: Any) -> None:
+        rest |= {"resolution": options.resolution, "shard_size": options.shard_size}
+        runs[name] = measured(meshes, options.room / name.replace(" ", "-"), **rest)
+        print(runs[name].row(name, cores, next(iter(runs.values())).seconds), flush=True)
 
     run("one worker", 1)
     run("two workers", 2, workers=2)

@@ -1,4 +1,4 @@
-"""How near two bases are, how near one is to the best there is, and how near two solids are. Tensors only."""
+"""How near two bases are, and how near one is to the best there is. Tensors only."""
 
 from __future__ import annotations
 
@@ -68,19 +68,6 @@ def optimality_ratio(captured: Tensor, energies: Tensor, total: float | Tensor) 
         hint = "pass the trace of the covariance; where K columns can hold all of it there is nothing to compare"
         raise ArgumentError(problem("total", "more than the energies hold together, all of them finite", f"{float(total):.6g}", hint))
     return loss / bound
-
-
-def intersection_over_union(a: Tensor, b: Tensor) -> float:
-    """Cells that two solids share over cells that either has: 1 where they are one, also where both are empty.
-
-    ``a`` and ``b`` are boolean, of one shape, true inside: ``field.values < 0`` of a distance field.
-    """
-    for name, value in (("a", a), ("b", b)):
-        if value.dtype != torch.bool or value.shape != a.shape:
-            wanted = f"booleans of shape {tuple(a.shape)}"
-            raise ArgumentError(problem(name, wanted, f"{value.dtype} {tuple(value.shape)}"))
-    either = int((a | b).sum())
-    return int((a & b).sum()) / either if either else 1.0
 
 
 def _check(a: Tensor, b: Tensor, mass: Tensor | None) -> None:

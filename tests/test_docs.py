@@ -25,7 +25,10 @@ PAGES += [
         "sphere",
         "prior",
         "location-encoders",
+        "distance-fields",
+        "collections",
         "wavelet-tree",
+        "shape-codes",
     )
 ]
 

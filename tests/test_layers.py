@@ -17,7 +17,7 @@ ALLOWED = {
     "training": {"writing"},
     "datasets": set(PATH),
     "viz": set(PATH),
-    "pipelines": {*PATH, "datasets"},
+    "pipelines": {*PATH, "datasets", "__version__"},
     "testing": {*PATH, "datasets", "pipelines", "viz"},
     "reproductions": {*PATH, "datasets", "pipelines", "viz", "testing", "__init__"},
     "cli": {*PATH, "datasets", "pipelines", "viz", "testing", "reproductions", "__init__"},

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from geospec.errors import ArgumentError
-from geospec.metrics import intersection_over_union, matched_cosine, subspace_overlap
+from geospec.metrics import matched_cosine, subspace_overlap
 
 
 @pytest.fixture
@@ -42,19 +42,6 @@ def test_matching_forgives_a_swap_and_index_by_index_does_not(q):
     torch.testing.assert_close(matched_cosine(q, swapped), torch.ones(6, dtype=torch.float64))
     torch.testing.assert_close(matched_cosine(q, swapped, match=False), torch.tensor([0, 0, 1, 1, 0, 0], dtype=torch.float64))
     torch.testing.assert_close(matched_cosine(q, q[:, [4, 2]]), torch.ones(2, dtype=torch.float64))  # more columns than wanted
-
-
-def test_intersection_over_union_counts_cells():
-    x = torch.arange(10)
-    assert intersection_over_union(x < 6, x >= 4) == pytest.approx(2 / 10)
-    assert intersection_over_union(x < 6, x < 3) == pytest.approx(3 / 6)
-    assert intersection_over_union(x < 6, x < 6) == 1
-    assert intersection_over_union(x < 0, x < 0) == 1
-    assert intersection_over_union(x < 6, x > 6) == 0
-    with pytest.raises(ArgumentError, match="a: wanted booleans"):
-        intersection_over_union(x, x < 3)
-    with pytest.raises(ArgumentError, match=r"b: wanted booleans of shape \(10,\), got torch.bool \(9,\)"):
-        intersection_over_union(x < 3, x[:9] < 3)
 
 
 def test_bad_input(q):

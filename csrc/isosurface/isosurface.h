@@ -69,19 +69,16 @@ GEOSPEC_HOST_DEVICE Steps steps_of(const Size& size, int64_t row) {
   return {row % size.ny + 1 < size.ny ? 1 : 0, row / size.ny + 1 < size.nz ? size.ny : 0};
 }
 
-// Edges of the row with a crossing, along x, y and z; from each sample to the next one of the axis.
-GEOSPEC_HOST_DEVICE bool may_cross(const Masks& masks, int64_t row, int64_t other) {
-  return (masks.kinds[row] | masks.kinds[other]) == kBoth;
-}
-
+// Edges along x with a crossing, by their lower sample; along y and z they are the exclusive or of two rows.
 GEOSPEC_HOST_DEVICE uint64_t crossings_x(const Masks& masks, const RowMask& row, int64_t w) {
   return (row.at(w) ^ row.after(w)) & below(masks.size.nx - 1, w);
 }
 
-// Samples whose cell, towards larger x, y and z, is cut by the surface; of the four rows around it.
+// A row of cells between four rows of samples. A cell is named by its lowest sample.
 struct CellRow {
   RowMask rows[4];  // at y + 2 z
 
+  // Cells that the surface cuts.
   GEOSPEC_HOST_DEVICE uint64_t active(const Masks& masks, int64_t w) const {
     uint64_t any = 0, all = ~uint64_t(0);
     for (int c = 0; c < 4; ++c) {
@@ -91,17 +88,17 @@ struct CellRow {
     }
     return any & ~all & below(masks.size.nx - 1, w);
   }
-
-  // The case of the cell at bit b of word w.
-  GEOSPEC_HOST_DEVICE int pattern(const uint64_t* here, const uint64_t* after, int b) const {
-    int bits = 0;
-    if (b < 63)
-      for (int c = 0; c < 4; ++c) bits |= int(here[c] >> b & 3) << 2 * c;
-    else
-      for (int c = 0; c < 4; ++c) bits |= int(here[c] >> 63 | after[c] >> 63 << 1) << 2 * c;
-    return bits;
-  }
 };
+
+// The case of the cell at bit b of a word, from that word of its four rows and the words of the samples after.
+GEOSPEC_HOST_DEVICE int pattern_at(const uint64_t* here, const uint64_t* after, int b) {
+  int bits = 0;
+  if (b < 63)
+    for (int c = 0; c < 4; ++c) bits |= int(here[c] >> b & 3) << 2 * c;
+  else
+    for (int c = 0; c < 4; ++c) bits |= int(here[c] >> 63 | after[c] >> 63 << 1) << 2 * c;
+  return bits;
+}
 
 // Whether the row has cells that are cut, and then their rows.
 GEOSPEC_HOST_DEVICE bool cell_row(const Masks& masks, int64_t row, CellRow& cells) {
@@ -116,23 +113,26 @@ GEOSPEC_HOST_DEVICE bool cell_row(const Masks& masks, int64_t row, CellRow& cell
   return kinds == kBoth;
 }
 
+// Edges with a crossing between two neighbouring rows; of a row and itself there are none.
+GEOSPEC_HOST_DEVICE int64_t count_between(const Masks& masks, int64_t row, int64_t other) {
+  int64_t n = 0;
+  if (row == other || (masks.kinds[row] | masks.kinds[other]) != kBoth) return n;
+  const RowMask here = row_mask(masks, row), there = row_mask(masks, other);
+  for (int64_t w = 0; w < here.words; ++w) n += count_ones(here.at(w) ^ there.at(w));
+  return n;
+}
+
 // Vertices on the edges of a row along each axis, and faces of its cells.
 GEOSPEC_HOST_DEVICE void count_row(const Masks& masks, const Cases& cases, int64_t row, int64_t* vertices,
                                    int64_t& faces) {
   const RowMask here = row_mask(masks, row);
   const Steps step = steps_of(masks.size, row);
-  int64_t x = 0, y = 0, z = 0;
+  int64_t along_x = 0;
   if (masks.kinds[row] == kBoth)
-    for (int64_t w = 0; w < here.words; ++w) x += count_ones(crossings_x(masks, here, w));
-  if (step.y && may_cross(masks, row, row + step.y)) {
-    const RowMask there = row_mask(masks, row + step.y);
-    for (int64_t w = 0; w < here.words; ++w) y += count_ones(here.at(w) ^ there.at(w));
-  }
-  if (step.z && may_cross(masks, row, row + step.z)) {
-    const RowMask there = row_mask(masks, row + step.z);
-    for (int64_t w = 0; w < here.words; ++w) z += count_ones(here.at(w) ^ there.at(w));
-  }
-  vertices[0] = x, vertices[1] = y, vertices[2] = z;
+    for (int64_t w = 0; w < here.words; ++w) along_x += count_ones(crossings_x(masks, here, w));
+  vertices[0] = along_x;
+  vertices[1] = count_between(masks, row, row + step.y);
+  vertices[2] = count_between(masks, row, row + step.z);
   faces = 0;
   CellRow cells;
   if (!cell_row(masks, row, cells)) return;
@@ -141,7 +141,7 @@ GEOSPEC_HOST_DEVICE void count_row(const Masks& masks, const Cases& cases, int64
     if (!active) continue;
     uint64_t at[4], after[4];
     for (int c = 0; c < 4; ++c) at[c] = cells.rows[c].at(w), after[c] = cells.rows[c].after(w);
-    for (; active; active &= active - 1) faces += cases.triangles[cells.pattern(at, after, lowest_one(active))];
+    for (; active; active &= active - 1) faces += cases.triangles[pattern_at(at, after, lowest_one(active))];
   }
 }
 
@@ -236,7 +236,7 @@ GEOSPEC_HOST_DEVICE void write_row_faces(const Masks& masks, const Cases& cases,
       line[6 + c] = at[c] ^ at[2 + c];
     }
     for (uint64_t active = cells.active(masks, w); active; active &= active - 1) {
-      const int b = lowest_one(active), pattern = cells.pattern(at, after, b);
+      const int b = lowest_one(active), pattern = pattern_at(at, after, b);
       const uint64_t before = (uint64_t(1) << b) - 1;
       int64_t vertex[12];
       for (int c = 0; c < 4; ++c) vertex[c] = number[c] + count_ones(line[c] & before);
@@ -274,7 +274,7 @@ GEOSPEC_HOST_DEVICE void gather_row(const Size& size, const T* grid, double leve
   }
   for (int axis = 1; axis < 3; ++axis) {
     const int64_t rows = axis == 1 ? 1 : size.ny;
-    if (axis == 1 ? row % size.ny == 0 : row < rows) continue;
+    if (row < rows) continue;  // where a plane begins, the row before ends one and has no edges along y
     for (int64_t v = first[row - rows]; v < first[row - rows + 1]; ++v) {
       const int64_t sample = edges[v] / 3;
       if (edges[v] % 3 != axis) continue;

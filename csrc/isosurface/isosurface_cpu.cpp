@@ -116,6 +116,7 @@ Tensor extract_backward(const Tensor& grad_in, const Tensor& grid_in, const Tens
     using T = std::remove_pointer_t<decltype(type)>;
     const T *grid = data<T>(in.surface.grid), *grad = data<T>(in.grad);
     T* out = data<T>(grad_grid);
+    prefer_large_pages(out, grad_grid.numel() * sizeof(T));
     parallel_rows(size, [&](int64_t begin, int64_t end) {
       std::fill(out + begin * size.nx, out + end * size.nx, T(0));
       for (int64_t row = begin; row < end; ++row)

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "common/wide.h"
-#include "mesh_sdf/tree.h"
+#include "mesh_sdf/moments.h"
 
 namespace geospec::mesh_sdf {
 
@@ -24,20 +24,6 @@ struct Cells {
 };
 
 constexpr int kPoints = 16;  // winding numbers are taken for so many points together
-
-// A part of the surface seen from afar: the integrals of its normal n and of n (x - centre)^T.
-template <class T>
-struct Moment {
-  T centre[3], radius, dipole[3], quadrupole[9], area;
-
-  void set(const double* c, const double* d, const double* q, double r, double a) {
-    for (int k = 0; k < 3; ++k) centre[k] = T(c[k]);
-    for (int k = 0; k < 3; ++k) dipole[k] = T(d[k]);
-    for (int k = 0; k < 9; ++k) quadrupole[k] = T(q[k]);
-    radius = T(r);
-    area = T(a);
-  }
-};
 
 // Points and what is around them.
 template <class T>

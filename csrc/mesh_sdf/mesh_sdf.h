@@ -127,6 +127,24 @@ GEOSPEC_HOST_DEVICE V beyond(V x, V low, V high) {
   return x - (up > low ? up : low);
 }
 
+// Squared distance of a point to a triangle, or something that is not below the limit where that is not.
+template <class T>
+GEOSPEC_HOST_DEVICE T squared_distance(const Triangle<T>& t, const T* p, T limit) {
+  const T u = t.axes[0][0] * p[0] + t.axes[0][1] * p[1] + t.axes[0][2] * p[2];
+  const T v = t.axes[1][0] * p[0] + t.axes[1][1] * p[1] + t.axes[1][2] * p[2] - t.offset_v;
+  const T w = t.axes[2][0] * p[0] + t.axes[2][1] * p[1] + t.axes[2][2] * p[2] - t.offset_w;
+  const T du = beyond(u, t.low, t.high), dv = beyond(v, T(0), t.height), box = du * du + dv * dv, off = w * w;
+  if (!(box + off < limit)) return box + off;
+  T plane = du * du + v * v, inside = v;
+  for (const Side<T>& side : t.sides) {
+    const T above = side.normal[0] * u + side.normal[1] * v - side.offset;
+    const T along = beyond(side.normal[1] * u - side.normal[0] * v, side.low, side.high);
+    plane = fmin(plane, above * above + along * along);
+    inside = fmin(inside, above);
+  }
+  return (inside > 0 ? box : plane) + off;
+}
+
 // Weights of the corners (3, 3) at the point of their triangle nearest to p.
 GEOSPEC_HOST_DEVICE void closest_weights(const double* p, const double* corners, double* weights) {
   double least = INFINITY;
@@ -184,7 +202,7 @@ GEOSPEC_HOST_DEVICE void corner_gradients(const double* p, const double* corners
 // --- where a line along x crosses a triangle ---
 
 // Sign of the exact (b - a) x (p - a), products of y and z: by expansions, where rounding leaves it open.
-inline int exact_side(double ay, double az, double by, double bz, double py, double pz) {
+GEOSPEC_HOST_DEVICE int exact_side(double ay, double az, double by, double bz, double py, double pz) {
   const double factors[6][2] = {{by, pz}, {-by, az}, {-ay, pz}, {-bz, py}, {bz, ay}, {az, py}};
   double parts[12];
   int count = 0;
@@ -201,7 +219,7 @@ inline int exact_side(double ay, double az, double by, double bz, double py, dou
   };
   for (const auto& f : factors) {
     const volatile double product = f[0] * f[1];  // not to be drawn into a fused sum
-    add(std::fma(f[0], f[1], -product));
+    add(fma(f[0], f[1], -product));
     add(product);
   }
   for (int i = count - 1; i >= 0; --i)
@@ -211,16 +229,16 @@ inline int exact_side(double ay, double az, double by, double bz, double py, dou
 
 // Whether (y, z) lies before the line from the lower end `a` to the upper end `b`, a[2] < b[2], as y grows. Exact, and
 // points of the line do not lie before it: so of two triangles that share the side one alone has the point.
-inline bool before_side(const double* a, const double* b, double y, double z) {
+GEOSPEC_HOST_DEVICE bool before_side(const double* a, const double* b, double y, double z) {
   const double left = (b[1] - a[1]) * (z - a[2]), right = (b[2] - a[2]) * (y - a[1]), side = left - right;
-  const double doubt = 4e-16 * (std::abs(left) + std::abs(right));
+  const double doubt = 4e-16 * (fabs(left) + fabs(right));
   if (side > doubt) return true;
   if (side < -doubt) return false;
   return exact_side(a[1], a[2], b[1], b[2], y, z) > 0;
 }
 
 // The first of the rows y_0 < y_1 < ... at height z that does not lie before the line.
-inline int64_t rows_before(const Box& box, const double* a, const double* b, double z) {
+GEOSPEC_HOST_DEVICE int64_t rows_before(const Box& box, const double* a, const double* b, double z) {
   const double y = a[1] + (z - a[2]) * ((b[1] - a[1]) / (b[2] - a[2]));
   int64_t j = box.before(1, y);
   while (j > 0 && !before_side(a, b, box.at(1, j - 1), z)) --j;
@@ -233,7 +251,7 @@ inline int64_t rows_before(const Box& box, const double* a, const double* b, dou
 // lower end up to and without its upper one, so that every row crosses a closed surface as often in as out, whatever it
 // touches.
 template <class F>
-void cross_rows(const Box& box, const double* corners, double z, const F& visit) {
+GEOSPEC_HOST_DEVICE void cross_rows(const Box& box, const double* corners, double z, const F& visit) {
   int64_t up = 0, down = 0;
   for (int s = 0; s < 3; ++s) {
     const double *a = corners + 3 * s, *b = corners + 3 * ((s + 1) % 3);
@@ -245,7 +263,7 @@ void cross_rows(const Box& box, const double* corners, double z, const F& visit)
   const double ab[3] = {b[0] - a[0], b[1] - a[1], b[2] - a[2]}, ac[3] = {c[0] - a[0], c[1] - a[1], c[2] - a[2]};
   double normal[3];
   cross(ab, ac, normal);
-  const double least = std::fmin(a[0], std::fmin(b[0], c[0])), most = std::fmax(a[0], std::fmax(b[0], c[0]));
+  const double least = fmin(a[0], fmin(b[0], c[0])), most = fmax(a[0], fmax(b[0], c[0]));
   for (int64_t j = up < down ? up : down; j < (up < down ? down : up); ++j) {
     const double slope = normal[1] * (box.at(1, j) - a[1]) + normal[2] * (z - a[2]);
     double x = normal[0] != 0 ? a[0] - slope / normal[0] : least;

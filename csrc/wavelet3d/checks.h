@@ -18,6 +18,16 @@ struct WaveletLevel {
   int64_t cells() const { return m[0] * m[1] * m[2]; }
   int64_t details() const { return filters.bands == 2 ? 7 : 0; }
 
+  template <class T>
+  wavelet::Side<T> samples(T* grid) const {
+    return {1, {n[0], n[1], n[2]}, grid, nullptr};
+  }
+
+  template <class T>
+  wavelet::Side<T> coefficients(T* coarse, T* details) const {
+    return {filters.bands, {m[0], m[1], m[2]}, coarse, details};
+  }
+
   std::vector<int64_t> grid_shape() const { return with({n[0], n[1], n[2]}); }
   std::vector<int64_t> coarse_shape() const { return with({m[0], m[1], m[2]}); }
   std::vector<int64_t> details_shape() const { return with({details(), m[0], m[1], m[2]}); }
@@ -38,9 +48,10 @@ inline WaveletLevel check_level(const Tensor& shaped, const char* name, const st
   STD_TORCH_CHECK(
       taps.dim() == 2 && (taps.size(0) == 1 || taps.size(0) == 2) && taps.size(1) >= 2 && taps.size(1) % 2 == 0,
       "taps: wanted shape (1 or 2, length) of an even length, got ", describe(taps));
-  STD_TORCH_CHECK(taps.scalar_type() == ScalarType::Double && !taps.is_cuda(), "taps: wanted float64 on the CPU");
+  STD_TORCH_CHECK(taps.scalar_type() == ScalarType::Double, "taps: wanted float64, got another type");
   WaveletLevel level{};
-  const Tensor given = torch::stable::contiguous(taps);
+  const torch::stable::Device cpu(torch::headeronly::DeviceType::CPU);
+  const Tensor given = torch::stable::contiguous(torch::stable::to(taps, cpu));
   level.filters = {{data<double>(given), data<double>(given) + given.numel()},
                    taps.size(0),
                    taps.size(1),

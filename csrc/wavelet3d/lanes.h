@@ -59,6 +59,8 @@ struct Lanes {
         const U* source = reinterpret_cast<const U*>(sources[s]);
 #pragma GCC unroll 8
         for (int v = 0; v < 8; ++v) place[v] = source[v];
+#pragma GCC unroll 8
+        for (int v = 0; v < 8; ++v) __builtin_prefetch(source + 8 + v);
         continue;
       }
       for (int64_t x = 0; x < width; ++x) window[s * kBlock + x] = sources[s][x];

@@ -58,6 +58,25 @@ void at_place(int64_t p, int64_t n, Mode mode, double weight, const F& f) {
   at_place(2 * end - p, n, mode, weight, f);
 }
 
+// Samples, which have one band, or coefficients, whose bands but the first stand in a second tensor.
+template <class T>
+struct Side {
+  int64_t bands, size[3];  // bands along an axis
+  T *first, *others;
+
+  GEOSPEC_HOST_DEVICE int64_t cells() const { return size[0] * size[1] * size[2]; }
+
+  GEOSPEC_HOST_DEVICE T* band(int64_t batch, int64_t b) const {
+    return b == 0 ? first + batch * cells() : others + (batch * (bands == 2 ? 7 : 0) + b - 1) * cells();
+  }
+
+  // A row of the third axis: `i` counts along the first axis through its bands, `j` along the second.
+  GEOSPEC_HOST_DEVICE T* row(int64_t batch, int64_t i, int64_t j, int64_t third_band) const {
+    return band(batch, i / size[0] + 2 * (j / size[1]) + 4 * third_band) +
+           (i % size[0] * size[1] + j % size[1]) * size[2];
+  }
+};
+
 // How many coefficients n samples have under filters of even length.
 GEOSPEC_HOST_DEVICE int64_t coefficients(int64_t n, int64_t length, bool periodization) {
   return periodization ? (n + 1) / 2 : (n + length - 1) / 2;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/aligned.h"
+#include "common/pages.h"
 #include "wavelet3d/checks.h"
 #include "wavelet3d/instruction_sets.h"
 
@@ -18,28 +19,10 @@ namespace {
 
 using wavelet::Matrix;
 using wavelet::Rows;
+using wavelet::Side;
 
 constexpr int64_t kPlanes = 16;       // of a tile
 constexpr int64_t kBuffer = 1 << 20;  // bytes between the first axis and the second
-
-// Samples, which have one band, or coefficients, whose bands but the first stand in a second tensor.
-template <class T>
-struct Side {
-  int64_t bands, size[3];  // bands along an axis
-  T *first, *others;
-
-  int64_t cells() const { return size[0] * size[1] * size[2]; }
-
-  T* band(int64_t batch, int64_t b) const {
-    return b == 0 ? first + batch * cells() : others + (batch * (bands == 2 ? 7 : 0) + b - 1) * cells();
-  }
-
-  // A row of the third axis: `i` counts along the first axis through its bands, `j` along the second.
-  T* row(int64_t batch, int64_t i, int64_t j, int64_t third_band) const {
-    return band(batch, i / size[0] + 2 * (j / size[1]) + 4 * third_band) +
-           (i % size[0] * size[1] + j % size[1]) * size[2];
-  }
-};
 
 int64_t rounded(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
@@ -163,14 +146,17 @@ class Level {
         L::combine(height.runs.data() + first, count, height.index.data(), height.weight.data(),
                    of(room.buffer) + (plane * in_.bands + band) * room.band_stride, in_.size[2], in_.size[2],
                    rows + band * in_width_, room.row_stride);
+      T* place[2][L::kLanes];
+      for (int64_t band = 0; band < out_.bands; ++band)
+        for (int r = 0; r < count; ++r) {
+          place[band][r] = out_.row(batch, i, height.outputs[first + r], band);
+          prefetch_rows<true>(place[band][r], place[band][r] + out_.size[2]);
+        }
       L::to_columns(rows, room.row_stride, in_.bands * in_width_, columns);
       L::products(width_.runs.data(), int64_t(width_.runs.size()), width_.index.data(), width_.weight.data(), columns,
                   products);
-      for (int64_t band = 0; band < out_.bands; ++band) {
-        T* place[L::kLanes];
-        for (int r = 0; r < count; ++r) place[r] = out_.row(batch, i, height.outputs[first + r], band);
-        L::to_rows(products + band * out_width_ * L::kLanes, out_.size[2], place, count);
-      }
+      for (int64_t band = 0; band < out_.bands; ++band)
+        L::to_rows(products + band * out_width_ * L::kLanes, out_.size[2], place[band], count);
     }
   }
 
@@ -197,8 +183,9 @@ std::tuple<Tensor, Tensor> analyze(const Tensor& grid, const Tensor& taps, std::
                               to_bands(level.filters, level.n[2])};
   dispatch_float(given, "grid", [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    filter<T>(matrices, {1, {level.n[0], level.n[1], level.n[2]}, data<T>(given), nullptr},
-              {level.filters.bands, {level.m[0], level.m[1], level.m[2]}, data<T>(coarse), data<T>(details)}, false,
+    prefer_large_pages(coarse.mutable_data_ptr(), coarse.numel() * sizeof(T));
+    prefer_large_pages(details.mutable_data_ptr(), details.numel() * sizeof(T));
+    filter<T>(matrices, level.samples(data<T>(given)), level.coefficients(data<T>(coarse), data<T>(details)), false,
               level.batch);
   });
   return {coarse, details};
@@ -213,8 +200,9 @@ Tensor synthesize(const Tensor& coarse, const Tensor& details, std::vector<int64
                               to_samples(level.filters, level.n[2])};
   dispatch_float(first, "coarse", [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    filter<T>(matrices, {level.filters.bands, {level.m[0], level.m[1], level.m[2]}, data<T>(first), data<T>(others)},
-              {1, {level.n[0], level.n[1], level.n[2]}, data<T>(grid), nullptr}, true, level.batch);
+    prefer_large_pages(grid.mutable_data_ptr(), grid.numel() * sizeof(T));
+    filter<T>(matrices, level.coefficients(data<T>(first), data<T>(others)), level.samples(data<T>(grid)), true,
+              level.batch);
   });
   return grid;
 }

@@ -13,7 +13,7 @@ import typer
 import geospec
 
 from ..errors import GeospecError
-from . import backend, basis, info, match, predict, reproduce, show, train
+from . import backend, basis, decode, encode, info, match, predict, reproduce, show, train
 from .options import examples
 
 _WRONG_USE: Any = typer.BadParameter.__base__  # click's UsageError, wherever this release of typer keeps its click
@@ -31,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (match, basis, info, show, predict, reproduce, backend):
+for verb in (match, basis, encode, decode, info, show, predict, reproduce, backend):
     app.command(name=verb.__name__.rpartition(".")[2], epilog=verb.EXAMPLES)(verb.run)
 app.add_typer(train.app, name="train")
 

@@ -11,6 +11,8 @@ from . import options
 from .encode import Clock, described_code
 from .output import Voice, check_output, checked_device, print_json
 
+#: Formats that hold a mesh.
+MESHES = (".ply", ".obj", ".off", ".stl", ".glb", ".npz")
 EXAMPLES = options.examples(
     "geospec decode bunny.gsc -o bunny.ply",
     "geospec decode bunny.gsc -o small.obj --level 2",
@@ -26,9 +28,7 @@ def run(
     ],
     level: Annotated[
         int,
-        typer.Option(
-            "--level", min=0, rich_help_panel=options.METHOD, help="Level of detail: cells 2^LEVEL times as wide; 0 is the finest."
-        ),
+        typer.Option("--level", min=0, rich_help_panel=options.METHOD, help="Level of detail: cells 2^LEVEL times as wide."),
     ] = 0,
     image: Annotated[
         Path | None, typer.Option("--image", rich_help_panel=options.OUTPUT, show_default=False, help="A picture of the mesh, .png.")
@@ -39,11 +39,11 @@ def run(
     debug: options.Debug = False,
 ) -> None:
     """Decode a code: the surface of its distance field, in the units of the shape it was made of."""
-    import geospec
-
-    check_output("--output", output, tuple(geospec.shapes.WRITTEN_SUFFIXES), [file])
+    check_output("--output", output, MESHES, [file])
     check_output("--image", image, (".png",), [file])
     place = checked_device(device)
+    import geospec
+
     voice, clock = Voice(as_json=json, quiet=quiet), Clock()
     with voice.progress() as progress:
         progress("reading", 0, 0)
@@ -62,7 +62,7 @@ def run(
             viz.write_png(viz.render(mesh), image)
     voice.say("code", f"{file} ({code!r})")
     voice.say("surface", f"{mesh!r}{f', level {level}' if level else ''}")
-    voice.say("seconds", ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in clock.seconds.items()))
+    voice.say("seconds", clock)
     voice.wrote(output, image)
     if json:
         told = {"file": file, "output": output, "image": image, "level": level, "vertices": mesh.n_points, "faces": len(mesh.faces)}

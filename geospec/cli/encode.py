@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import one_of
-from . import options
-from .output import Voice, check_output, checked_device, print_json
+from . import encode_folder, options
+from .output import Voice, check_output, checked_device, print_json, refuse_given
 
 if TYPE_CHECKING:
+    from ..codes import Loss, ShapeCode
     from ..shapes import DistanceField, Mesh, PointCloud
 
 FIELD, TREES = "Distance field", "Wavelet trees"
@@ -22,21 +23,26 @@ EXAMPLES = options.examples(
     "geospec encode scan.ply -o scan.gsc --energy 0.999999 --preset compact",
     "geospec encode part.stl -o part.gsc --resolution 512 -k 60000 --image part.png",
     "geospec encode field.npz -o field.gsc --preset lossless --json",
+    *encode_folder.EXAMPLES,
 )
 #: Smallest grid that has two levels.
 LEAST_CELLS = 8
 
 
 def run(
+    context: typer.Context,
     file: Annotated[
         Path,
         typer.Argument(
             metavar="FILE",
             show_default=False,
-            help="Mesh or cloud with normals (ply obj off stl glb pcd xyz npz), or a distance field (npz).",
+            help="Mesh or cloud with normals (ply obj off stl glb pcd xyz npz), distance field (npz), or a folder.",
         ),
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", rich_help_panel=options.OUTPUT, show_default=False, help="The code, .gsc.")],
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", rich_help_panel=options.OUTPUT, show_default=False, help="The code, .gsc; shards of a folder."),
+    ],
     resolution: Annotated[
         int, typer.Option("--resolution", min=LEAST_CELLS, rich_help_panel=FIELD, help="Cells along each side of the box.")
     ] = 256,
@@ -74,7 +80,7 @@ def run(
         str,
         typer.Option(
             "--mode",
-            metavar="constant|zero|symmetric|periodization",
+            metavar="constant|zero|symmetric|periodization|...",
             rich_help_panel=TREES,
             help="How the grid goes on beyond its ends.",
         ),
@@ -90,10 +96,12 @@ def run(
     ] = "near-lossless",
     image: Annotated[
         Path | None,
-        typer.Option(
-            "--image", rich_help_panel=options.OUTPUT, show_default=False, help="The shape beside what its code decodes to, .png."
-        ),
+        typer.Option("--image", rich_help_panel=options.OUTPUT, show_default=False, help="The shape beside what is decoded, .png."),
     ] = None,
+    workers: encode_folder.Workers = 1,
+    cluster: encode_folder.Cluster = None,
+    shard_size: encode_folder.ShardSize = 64,
+    retry: encode_folder.Retry = False,
     json: options.Json = False,
     triangulate: options.Triangulate = False,
     repair: options.Repair = None,
@@ -101,51 +109,65 @@ def run(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Encode a shape: its truncated distance field as a few wavelet trees, in a small file that geospec decode reads.
+    """Encode a shape, or all shapes of a folder, as a small file for geospec decode: a few wavelet trees of its distance field.
 
     Printed are the overlap (IoU) of the inside with that of the distance field, the size of the file, and the time of each stage.
     """
+    boxed: dict[str, Any] = {"resolution": resolution, "truncation": truncation, "fill": fill, "sign": sign}
+    kept: dict[str, Any] = {"k": k, "threshold": threshold, "energy": energy, "wavelet": wavelet, "levels": levels, "mode": mode}
+    if file.is_dir():
+        refuse_given(context, "a folder", image="--image", device="--device")
+        folder: dict[str, Any] = {"workers": workers, "cluster": cluster, "shard_size": shard_size, "retry": retry}
+        reading: dict[str, Any] = {"triangulate": triangulate, "repair": repair or ()}
+        encode_folder.run(file, output, **folder, **reading, preset=preset, encoding=boxed | kept, json=json, quiet=quiet)
+        return
+    refuse_given(context, "one file", workers="--workers", cluster="--cluster", shard_size="--shard-size", retry="--retry")
     check_output("--output", output, (".gsc",), [file])
     check_output("--image", image, (".png",), [file])
     place = checked_device(device)
-    from geospec import codes
+    import geospec
+    from geospec import codes, viz
 
     one_of("--preset", preset, tuple(codes.PRESETS))
     voice, clock = Voice(as_json=json, quiet=quiet), Clock()
     with voice.progress() as progress:
         progress("reading", 0, 0)
-        shape = shape_or_field(file, triangulate, repair).to(place)
+        shape = _shape_or_field(file, triangulate, repair).to(place)
         clock.stop("reading")
         progress("distances", 0, 0)
-        field = (
-            shape if hasattr(shape, "truncation") else codes.field_in_box(shape, resolution, truncation=truncation, fill=fill, sign=sign)
-        )
+        if isinstance(shape, geospec.DistanceField):
+            refuse_given(context, "a distance field", **{name: f"--{name}" for name in boxed})
+            field = shape
+        else:
+            field = codes.field_in_box(shape, **boxed)
         clock.stop("distances")
         progress("wavelet trees", 0, 0)
-        code = codes.encode(field, k=k, threshold=threshold, energy=energy, wavelet=wavelet, levels=levels, mode=mode)
+        code = codes.encode(field, **kept)
         clock.stop("trees")
         progress("writing", 0, 0)
         loss = code.save(output, preset)
         clock.stop("writing")
-        decoded = codes.ShapeCode.load(output)
-        iou = codes.inside_iou(field.values.cpu(), decoded.field().values)
+        progress("checking", 0, 0)
+        written = geospec.ShapeCode.load(output)
+        iou = codes.inside_iou(field.values.cpu(), written.field().values)
         if image is not None:
-            progress("image", 0, 0)
-            _draw(field.surface() if shape is field else shape, decoded.decode(), image, file.name, output)
-    size = output.stat().st_size
+            drawn = field.surface() if isinstance(shape, geospec.DistanceField) else shape
+            viz.side_by_side([(drawn, file.name), (written.decode(), f"{output.name}, {output.stat().st_size:,} bytes")], image)
     voice.say("shape", f"{file} ({shape!r})")
-    voice.say("code", code)
-    voice.say("kept", f"{decoded.k:,} trees after rounding, {preset}")
-    voice.say("IoU", f"{iou:.6f} with the distance field; {loss.iou:.6f} of it by rounding")
-    voice.say(
-        "error", f"of rounding: {loss.surface:.3g} at the surface, {loss.field:.3g} anywhere (cells are {max(code.grid.spacing):.3g})"
-    )
-    voice.say("size", f"{size:,} bytes, {8 * size / code.n_numbers:.2f} bits a number")
-    voice.say("seconds", ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in clock.seconds.items()))
+    _tell(voice, code, written, preset, loss, output.stat().st_size, iou)
+    voice.say("seconds", clock)
     voice.wrote(output, image)
     if json:
-        told = {"file": file, "output": output, "image": image, "preset": preset, "bytes": size, "iou": iou, "loss": asdict(loss)}
-        print_json({**told, **described_code(code), "trees_written": decoded.k, "seconds": clock.seconds})
+        told = {"file": file, "output": output, "image": image, "preset": preset, "bytes": output.stat().st_size, "iou": iou}
+        print_json({**told, "loss": asdict(loss), **described_code(code), "trees_written": written.k, "seconds": clock.seconds})
+
+
+def _tell(voice: Voice, code: ShapeCode, written: ShapeCode, preset: str, loss: Loss, size: int, iou: float) -> None:
+    voice.say("code", code)
+    voice.say("written", f"{preset}, {written.k:,} trees, {size:,} bytes, {8 * size / code.n_numbers:.2f} bits a number")
+    where = f"{loss.surface:.3g} at the surface, {loss.field:.3g} anywhere; cells are {max(code.grid.spacing):.3g} wide"
+    voice.say("error", f"of the rounding: {where}")
+    voice.say("IoU", f"{iou:.6f} with the inside of the distance field")
 
 
 class Clock:
@@ -160,32 +182,26 @@ class Clock:
         now = time.perf_counter()
         self.seconds[stage], self._last = now - self._last, now
 
+    def __str__(self) -> str:
+        return ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in self.seconds.items())
 
-def shape_or_field(file: Path, triangulate: bool, repair: list[str] | None) -> Mesh | PointCloud | DistanceField:
+
+def _shape_or_field(file: Path, triangulate: bool, repair: list[str] | None) -> Mesh | PointCloud | DistanceField:
     """What a file holds: of an npz, a distance field where it has the arrays of one."""
     import zipfile
 
     import geospec
-    from geospec.shapes import DistanceField
 
     if file.suffix == ".npz" and zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
             if {"values.npy", "numbers.npy"} <= set(archive.namelist()):
-                return DistanceField.load(file)
+                return geospec.DistanceField.load(file)
     return geospec.load(file, triangulate=triangulate, repair=repair or ())
 
 
-def described_code(code: Any) -> dict[str, Any]:
+def described_code(code: ShapeCode) -> dict[str, Any]:
     """What a code is, for JSON."""
     tree, grid = code.tree, code.grid
     place = {"shape": grid.shape, "lower": grid.lower, "spacing": grid.spacing, "truncation": code.truncation}
     transform = {"wavelet": tree.wavelet, "mode": tree.mode, "levels": tree.levels}
     return {**place, **transform, "trees": code.k, "numbers": code.n_numbers}
-
-
-def _draw(shape: Mesh | PointCloud, decoded: Mesh, path: Path, name: str, output: Path) -> None:
-    """Both from one side, next to each other."""
-    from geospec import viz
-
-    size = f"{output.stat().st_size:,} bytes"
-    viz.side_by_side([(shape, name), (decoded, f"{output.name}, {size}")], path)

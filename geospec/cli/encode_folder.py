@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from .output import Voice, check_folder, print_json
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 FOLDERS = "Folders (FILE is a folder)"
 EXAMPLES = (
@@ -39,41 +36,15 @@ ShardSize = Annotated[int, typer.Option("--shard-size", min=1, rich_help_panel=F
 Retry = Annotated[bool, typer.Option("--retry", rich_help_panel=FOLDERS, help="Try the files again that failed in an earlier run.")]
 
 
-def run(
-    source: Path,
-    output: Path,
-    *,
-    workers: int,
-    cluster: str | None,
-    shard_size: int,
-    retry: bool,
-    triangulate: bool,
-    repair: Sequence[str],
-    preset: str,
-    encoding: dict[str, Any],
-    json: bool,
-    quiet: bool,
-) -> None:
-    """Encode what lies in a folder; the same command goes on where a run was stopped."""
+def run(source: Path, output: Path, *, encoding: dict[str, Any], json: bool, quiet: bool, **plan: Any) -> None:
+    """Encode what lies in a folder; ``encoding`` and ``plan`` are options of :func:`geospec.pipelines.encode_collection`."""
     check_folder("--output", output)
     from geospec import pipelines
 
     voice = Voice(as_json=json, quiet=quiet)
-    voice.say("source", f"{source}{'' if cluster is None else f', by the workers of {cluster}'}")
+    voice.say("source", f"{source}, by the workers of {plan['cluster']}" if plan["cluster"] else source)
     with voice.progress() as progress:
-        result = pipelines.encode_collection(
-            source,
-            output,
-            workers=workers,
-            cluster=cluster,
-            shard_size=shard_size,
-            retry=retry,
-            triangulate=triangulate,
-            repair=repair,
-            preset=preset,
-            progress=progress,
-            **encoding,
-        )
+        result = pipelines.encode_collection(source, output, progress=progress, **plan, **encoding)
     voice.say("encoded", f"{result.encoded:,} shapes in {result.seconds:.1f} s; {result.shapes:,} in {result.shards:,} shards")
     voice.say("size", f"{result.bytes:,} bytes of codes")
     for failure in result.failures[:_SHOWN]:

@@ -28,7 +28,7 @@ class Coefficients(NamedTuple):
     that trees keep, coarse to fine, ``(K, 7)``, ``(K, 56)``, ..."""
 
     coarse: np.ndarray
-    index: np.ndarray
+    cells: np.ndarray
     details: list[np.ndarray]
 
 
@@ -57,17 +57,17 @@ class Quantiser:
         if not most < 2**30 * self.steps[0]:
             raise ArgumentError(problem("coefficients", f"below 2^30 steps of {self.steps[0]:g}", f"{most:g}", "use the preset 'lossless'"))
         coarse = np.rint(exact.coarse / self.steps[0]).astype(np.int64)
-        steps = self._of_trees(coarse, exact.index)
+        steps = self._of_trees(coarse, exact.cells)
         details = [np.rint(detail / steps).astype(np.int64) for detail in exact.details]
-        told = np.zeros(len(exact.index), dtype=bool)
+        told = np.zeros(len(exact.cells), dtype=bool)
         for detail in details:
             told |= detail.any(axis=1)
-        return Coefficients(coarse, exact.index[told], [detail[told] for detail in details])
+        return Coefficients(coarse, exact.cells[told], [detail[told] for detail in details])
 
     def restored(self, whole: Coefficients) -> Coefficients:
         """The coefficients, in float64, that :meth:`rounded` made whole numbers of."""
-        steps = self._of_trees(whole.coarse, whole.index)
-        return Coefficients(whole.coarse * self.steps[0], whole.index, [detail * steps for detail in whole.details])
+        steps = self._of_trees(whole.coarse, whole.cells)
+        return Coefficients(whole.coarse * self.steps[0], whole.cells, [detail * steps for detail in whole.details])
 
     def _of_trees(self, coarse: np.ndarray, index: np.ndarray) -> np.ndarray:
         return np.asarray(self.steps)[rings(coarse)[index]][:, None]
@@ -168,7 +168,7 @@ def _grown(cells: np.ndarray) -> np.ndarray:
 def kept_cells(coefficients: Coefficients) -> np.ndarray:
     """Which coarse cells have a tree, flattened."""
     kept = np.zeros(coefficients.coarse.size, dtype=bool)
-    kept[coefficients.index] = True
+    kept[coefficients.cells] = True
     return kept
 
 

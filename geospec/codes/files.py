@@ -17,15 +17,15 @@ from ..shapes.grid import Grid
 from ..writing import written_aside
 from .coding import Coefficients, Quantiser, Stream, decoded, decoded_exactly, encoded, encoded_exactly
 from .container import Reader, Writer
-from .measures import inside_iou
+from .measures import inside_iou, slabs
 from .shape_code import ShapeCode
 
 #: Steps that the lossy presets round to, in halves of the box's longest side: next to the surface, one coarse cell farther, and beyond.
 PRESETS: dict[str, tuple[float, float, float] | None] = {
     "lossless": None,
-    "near-lossless": (2.0**-11, 2.0**-9, 2.0**-8),
-    "compact": (2.0**-9, 2.0**-7, 2.0**-6),
-    "tiny": (2.0**-7, 2.0**-5, 2.0**-4),
+    "near-lossless": (2.0**-12, 2.0**-9, 2.0**-8),
+    "compact": (2.0**-10, 2.0**-7, 2.0**-6),
+    "tiny": (2.0**-8, 2.0**-5, 2.0**-4),
 }
 #: No grid of a file has more cells, so that a header cannot ask its reader for more memory than there is.
 MOST_CELLS = 1 << 31
@@ -60,17 +60,17 @@ def write(code: ShapeCode, target: str | os.PathLike[str] | BinaryIO, preset: st
         kept = replace(code, code=_tree_code(quantiser.restored(numbers), code.code.coarse.dtype))
         loss, streams, rounding = _loss(code, kept), encoded(numbers, quantiser.saturated), asdict(quantiser)
     header = {**_description(kept), "preset": preset, **rounding, "loss": asdict(loss)}
-    if hasattr(target, "write"):
-        _put(target, header, streams)
-    else:
+    if isinstance(target, (str, os.PathLike)):
         with written_aside(target) as aside, open(aside, "wb") as stream:
             _put(stream, header, streams)
+    else:
+        _put(target, header, streams)
     return loss
 
 
 def read(source: str | os.PathLike[str] | BinaryIO, level: int) -> ShapeCode:
     """Read a code from a file or a binary stream, without the details that ``level`` does not need; see :meth:`ShapeCode.load`."""
-    if hasattr(source, "read"):
+    if not isinstance(source, (str, os.PathLike)):
         return _taken(Reader(source, str(getattr(source, "name", "stream"))), level)
     with open(source, "rb") as stream:
         return _taken(Reader(stream, os.fspath(source)), level)
@@ -98,6 +98,8 @@ def _taken(reader: Reader, level: int) -> ShapeCode:
         found = quantiser.restored(decoded(reader.chunk, tree.cells, levels, quantiser.saturated))
     else:
         found = decoded_exactly(reader.chunk, tree.cells, tree.widths[:levels], np.dtype(said["coefficients"]))
+    if levels and len(found.cells) != said["trees"]:
+        raise reader.error(f"the {said['trees']} trees of its header", f"{len(found.cells)}", "the file is damaged")
     if levels < len(tree.widths):
         tree = WaveletTree(*names, drop_finest=tree.levels - max(levels, 1))
     return ShapeCode(tree, _tree_code(found, _TYPES[said["coefficients"]]), grid, float(said["truncation"]))
@@ -173,14 +175,16 @@ def _coefficients(code: ShapeCode) -> Coefficients:
 
 def _tree_code(found: Coefficients, dtype: torch.dtype) -> TreeCode:
     """A batch of one; without any level of details, no tree of seven."""
-    values = np.concatenate(found.details, axis=1) if found.details else np.zeros((0, 7))
-    coarse, values = (torch.from_numpy(array).to(dtype) for array in (found.coarse[None], values))
-    return TreeCode(coarse, torch.from_numpy(found.index), values, torch.tensor([0, len(found.index)]))
+    details = np.concatenate(found.details, axis=1) if found.details else np.zeros((0, 7))
+    coarse, values = (torch.from_numpy(array).to(dtype) for array in (found.coarse[None], details))
+    return TreeCode(coarse, torch.from_numpy(found.cells), values, torch.tensor([0, len(found.cells)]))
 
 
 def _loss(code: ShapeCode, kept: ShapeCode) -> Loss:
     with torch.no_grad():
-        before, after = code.field().values, kept.field().values
-    error = (before - after).abs()
-    near = error[before.abs() <= 2 * max(code.grid.spacing)]
-    return Loss(float(error.max()), float(near.max()) if near.numel() else 0.0, inside_iou(before, after))
+        before, after = (code.tree.synthesis(code.tree.unfilter(one.code))[0] for one in (code, kept))
+    reach, most, near = 2 * max(code.grid.spacing) / code.scale, 0.0, 0.0
+    for one, other in slabs(before, after):
+        error = (one - other).abs()
+        most, near = max(most, float(error.max())), max(near, float((error * (one.abs() <= reach)).max()))
+    return Loss(most * code.scale, near * code.scale, inside_iou(before, after))

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from torch import Tensor
 
 from ..errors import ArgumentError, problem
+
+_SLAB = 8
 
 
 def inside_iou(one: Tensor, other: Tensor) -> float:
     """Cells that are inside (below zero) in both fields over those inside in either; 1 where there are none."""
     if one.shape != other.shape:
         raise ArgumentError(problem("other", f"a field of shape {tuple(one.shape)}", tuple(other.shape)))
-    first, second = one < 0, other < 0
-    either = int((first | second).sum())
-    return int((first & second).sum()) / either if either else 1.0
+    both = either = 0
+    for a, b in slabs(one, other):
+        first, second = a < 0, b < 0
+        both, either = both + int((first & second).sum()), either + int((first | second).sum())
+    return both / either if either else 1.0
+
+
+def slabs(one: Tensor, other: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Two grids in slices that fit a cache, which is faster than to write what is made of them to memory."""
+    return zip(one.split(_SLAB), other.split(_SLAB), strict=True)

@@ -16,7 +16,8 @@ def isosurface(grid: Tensor, level: float = 0.0) -> tuple[Tensor, Tensor]:
 
     A vertex on each edge of the grid whose one end is below the level and whose other end is not, where linear interpolation
     reaches the level. In each cell the vertices are joined by one rule: on every face of the cell, each run of corners below the
-    level is cut off. So at an ambiguous face, where two opposite corners are below, these are kept apart.
+    level is cut off. So at an ambiguous face, where two opposite corners are below, these are kept apart; there the surface of
+    ``-grid`` is another one.
 
     The surface is an oriented manifold for any values: every edge has two faces, or one where it lies on the border of the grid,
     and the faces at a vertex form one fan. Where samples equal the level, vertices coincide and faces lose their area; there is
@@ -31,7 +32,7 @@ def isosurface(grid: Tensor, level: float = 0.0) -> tuple[Tensor, Tensor]:
     Returns
     -------
     vertices (v, 3) in (x, y, z), in the type of the grid, counted in cells from the first sample: they lie between 0 and
-    ``(nx - 1, ny - 1, nz - 1)``. Differentiable in the grid, once; infinite ends get no gradient.
+    ``(nx - 1, ny - 1, nz - 1)``. Differentiable in the grid, any number of times; infinite ends get no gradient.
     faces (f, 3) int64, counter-clockwise seen from where values are above the level.
     Vertices stand in the order of the rows of samples, in a row by the axis of their edge (x, y, z) and then by x; faces in the
     order of their cells. The number of threads changes nothing.
@@ -80,7 +81,7 @@ def _reference_faces(inside: Tensor, numbers: Tensor) -> Tensor:
     if min(inside.shape, default=0) > 1:
         nz, ny, nx = (n - 1 for n in inside.shape)
         corners = [inside[z : nz + z, y : ny + y, x : nx + x] for z in (0, 1) for y in (0, 1) for x in (0, 1)]
-        pattern = sum(corner.long() << c for c, corner in enumerate(corners))
+        pattern = torch.stack([corner.long() << c for c, corner in enumerate(corners)]).sum(dim=0)
         for k, j, i in ((pattern > 0) & (pattern < 255)).nonzero().tolist():
             for triangle in cell_triangles(int(pattern[k, j, i])):
                 ends = [(min(edge), max(edge) - min(edge)) for edge in triangle]
@@ -154,14 +155,32 @@ def _cut(loop: list[Edge], i: int, j: int) -> list[tuple[Edge, Edge, Edge]] | No
 
 def reference_backward(grad_vertices: Tensor, grid: Tensor, edges: Tensor, level: float) -> Tensor:
     """The adjoint of :func:`reference` in plain PyTorch."""
-    axis, lower = edges % 3, edges // 3
-    upper = lower + torch.tensor([1, grid.shape[2], grid.shape[1] * grid.shape[2]], device=grid.device)[axis]
-    flat, grad = grid.flatten().double(), grad_vertices.gather(1, axis[:, None])[:, 0].double()
-    a, b = flat[lower], flat[upper]
-    total = torch.zeros_like(flat)
-    total = total.index_add(0, lower, grad * (level - b) / (b - a) ** 2)
-    total = total.index_add(0, upper, grad * (a - level) / (b - a) ** 2)
-    return total.reshape(grid.shape).to(grid.dtype)
+    lower, upper, axis = _ends(grid, edges)
+    of_lower, of_upper, _ = _slopes(grid.flatten()[lower], grid.flatten()[upper], level)
+    grad = grad_vertices.double().gather(1, axis)[:, 0]
+    return _gathered(grid, lower, grad * of_lower, upper, grad * of_upper)
+
+
+def _ends(grid: Tensor, edges: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each edge its lower and upper sample, counted over the grid, and its axis ``(v, 1)``."""
+    strides = torch.tensor([1, grid.shape[2], grid.shape[1] * grid.shape[2]], device=grid.device)
+    axis = edges % 3
+    return edges // 3, edges // 3 + strides[axis], axis[:, None]
+
+
+def _slopes(a: Tensor, b: Tensor, level: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Derivatives of ``(level - a) / (b - a)`` in ``a`` and ``b``, in double, zero for infinite ends; and ``1 / (b - a)``."""
+    a, b = a.double(), b.double()
+    finite = (b - a).isfinite()
+    a, b = a.where(finite, 0), b.where(finite, 1)
+    inverse = finite / (b - a)
+    return (level - b) * inverse**2, (a - level) * inverse**2, inverse
+
+
+def _gathered(grid: Tensor, lower: Tensor, of_lower: Tensor, upper: Tensor, of_upper: Tensor) -> Tensor:
+    """Sums over the edges of each sample. On CUDA index_add repeats its bits where torch.use_deterministic_algorithms asks for it."""
+    total = torch.zeros(grid.numel(), dtype=torch.float64, device=grid.device)
+    return total.index_add(0, lower, of_lower).index_add(0, upper, of_upper).reshape(grid.shape).to(grid.dtype)
 
 
 @torch.library.register_fake("geospec::isosurface")
@@ -188,3 +207,23 @@ def _backward(ctx, grad_vertices: Tensor, _faces: Tensor, _edges: Tensor) -> tup
 
 
 torch.library.register_autograd("geospec::isosurface", _backward, setup_context=_setup)
+
+
+def _setup_backward(ctx, inputs, output: Tensor) -> None:
+    *tensors, ctx.level = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _backward_twice(ctx, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    """In torch's own operators, which differentiate on."""
+    grad_vertices, grid, edges = ctx.saved_tensors
+    lower, upper, axis = _ends(grid, edges)
+    of_lower, of_upper, inverse = _slopes(grid.flatten()[lower], grid.flatten()[upper], ctx.level)
+    h_lower, h_upper = grad.flatten()[lower].double(), grad.flatten()[upper].double()
+    motion = of_lower * h_lower + of_upper * h_upper  # of the vertex along its edge, as the samples move by h
+    weight = grad_vertices.double().gather(1, axis)[:, 0] * inverse
+    grad_grid = _gathered(grid, lower, weight * (2 * motion + h_upper * inverse), upper, -weight * (2 * motion + h_lower * inverse))
+    return torch.zeros_like(grad_vertices).scatter(1, axis, motion[:, None].to(grad_vertices.dtype)), grad_grid, None, None
+
+
+torch.library.register_autograd("geospec::isosurface_backward", _backward_twice, setup_context=_setup_backward)

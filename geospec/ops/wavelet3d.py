@@ -24,7 +24,7 @@ def coefficient_length(n: int, length: int, mode: str) -> int:
 
 def level_shapes(shape: Sequence[int], wavelet: str, levels: int, mode: str) -> list[tuple[int, ...]]:
     """Sizes of the grid and of the coefficients of each level, finest first: ``levels + 1`` of them."""
-    length = len(filters(wavelet).analysis_low)
+    length = _analysis_taps(wavelet).shape[1]
     shapes = [tuple(shape)]
     for _ in range(levels):
         shapes.append(tuple(coefficient_length(n, length, mode) for n in shapes[-1]))
@@ -33,7 +33,7 @@ def level_shapes(shape: Sequence[int], wavelet: str, levels: int, mode: str) -> 
 
 def max_level(n: int, wavelet: str) -> int:
     """Levels after which the coefficients of ``n`` samples would all be touched by the border: ``log2(n / (length - 1))``, at least 0."""
-    length = len(filters(wavelet).analysis_low)
+    length = _analysis_taps(wavelet).shape[1]
     return max(0, (n // (length - 1)).bit_length() - 1)
 
 

@@ -66,7 +66,7 @@ class Filters(NamedTuple):
 
 
 def wavelets() -> list[str]:
-    """Every name that :func:`filters` knows: ``haar``, ``db1`` to ``db20``, ``sym2`` to ``sym20``, ``coif1`` to ``coif5``, ``bior*``, ``rbio*``."""
+    """What :func:`filters` knows: ``haar``, ``db1`` to ``db20``, ``sym2`` to ``sym20``, ``coif1`` to ``coif5``, ``bior*``, ``rbio*``."""
     pairs = [*_SPLINES, *_FACTORED]
     names = ["haar", *(f"db{p}" for p in range(1, 21)), *(f"sym{p}" for p in _SYMLETS), *(f"coif{k}" for k in _COIFLETS)]
     return [*names, *(f"bior{pair}" for pair in pairs), *(f"rbio{pair}" for pair in pairs)]
@@ -75,9 +75,9 @@ def wavelets() -> list[str]:
 def filters(wavelet: str) -> Filters:
     """The filters of ``wavelet``, normalised so that the low pass sums to ``sqrt(2)``; each tap right to the last bit or so.
 
-    ``db<p>`` has ``p`` vanishing moments and least delay, ``sym<p>`` as many and nearly linear phase, ``coif<k>`` has ``2 k`` and as many
-    of the scaling function but one. ``bior<r>.<a>`` is symmetric: splines of order ``r`` in synthesis up to ``3.9``, factorisations of nearly
-    equal lengths beyond; its analysis high pass has as many vanishing moments as the synthesis low pass has zeros at -1.
+    ``db<p>`` has ``p`` vanishing moments and least delay, ``sym<p>`` as many and nearly linear phase, ``coif<k>`` has ``2 k`` and its low
+    pass all but one of as many. ``bior<r>.<a>`` is symmetric: its synthesis is a spline of order ``r`` up to ``bior3.9``, beyond which both
+    filters are of nearly equal lengths. Its analysis high pass has ``r`` vanishing moments, that of synthesis ``a`` (``bior5.5``: 6 and 4).
     ``rbio<r>.<a>`` is ``bior<r>.<a>`` with analysis and synthesis exchanged.
 
     Raises

@@ -72,7 +72,7 @@ class Grid:
         shape = tuple(resolution) if isinstance(resolution, Sequence) else (resolution,) * 3
         if len(shape) != 3 or not all(isinstance(n, int) and n >= 1 for n in shape):
             raise ShapeError(problem("resolution", "a positive integer, or three (nz, ny, nx)", resolution))
-        spacing = tuple((h - l) / n for l, h, n in zip(low, high, reversed(shape), strict=True))
+        spacing = tuple((top - bottom) / n for bottom, top, n in zip(low, high, reversed(shape), strict=True))
         return cls(shape, low, spacing)  # type: ignore[arg-type]
 
     @classmethod
@@ -101,7 +101,7 @@ class Grid:
     @property
     def upper(self) -> tuple[float, float, float]:
         """(x, y, z) of the box's highest corner."""
-        return tuple(l + n * s for l, n, s in zip(self.lower, reversed(self.shape), self.spacing, strict=True))  # type: ignore[return-value]
+        return tuple(low + n * s for low, n, s in zip(self.lower, reversed(self.shape), self.spacing, strict=True))  # type: ignore[return-value]
 
     @property
     def n_points(self) -> int:

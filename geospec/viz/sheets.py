@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,6 +159,21 @@ def mode_pairs_sheet(
     first, second = beside.names
     about = f"{beside.basis.n:,} points, {beside.basis.k} modes; mean |cos| of the first {len(beside.cosines)}: {beside.cosines.mean():.3f}"
     return save_image(compose(panels, columns, f"Modes, {first} above {second}", about), path)
+
+
+def side_by_side(
+    shapes: Sequence[tuple[Mesh | PointCloud, str]],
+    path: str | os.PathLike[str],
+    *,
+    size: tuple[int, int] = (560, 460),
+    view: View | None = None,
+) -> Path:
+    """Write a PNG of shapes beside each other, each with its title, seen from one direction: by default the automatic one of the first."""
+    if not shapes:
+        raise ArgumentError(problem("shapes", "at least one", "none"))
+    view = view or View.automatic(positions(shapes[0][0]))
+    panels = [Panel(render(shape, size=size, view=view), title) for shape, title in shapes]
+    return save_image(compose(panels, len(panels)), path)
 
 
 def sampled_modes(shape: Mesh | PointCloud, basis: Basis, n: int) -> NDArray[np.float64]:

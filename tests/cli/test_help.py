@@ -8,7 +8,7 @@ import pytest
 
 import geospec
 
-VERBS = ("match", "basis", "info", "show", "train", "predict", "reproduce", "backend")
+VERBS = ("match", "basis", "encode", "decode", "info", "show", "train", "predict", "reproduce", "backend")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -42,7 +42,7 @@ def test_version(run):
     assert run("--version").out == f"geospec {geospec.__version__}\n"
 
 
-@pytest.mark.parametrize("verb", ["match", "train eigenbasis", "train location"])
+@pytest.mark.parametrize("verb", ["match", "encode", "decode", "train eigenbasis", "train location"])
 def test_help_does_not_import_torch(verb):
     words = [*verb.split(), "--help"]
     code = f"import sys, geospec.cli\ntry: geospec.cli.main({words})\nfinally: print('torch' in sys.modules, file=sys.stderr)"

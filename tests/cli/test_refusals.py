@@ -24,7 +24,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("verb", ["info", "basis", "show", "match"])
+@pytest.mark.parametrize("verb", ["info", "basis", "show", "match", "encode"])
 def test_bad_files(run, shapes, tmp_path, monkeypatch, verb, name):
     content, expected = FILES[name]
     monkeypatch.chdir(tmp_path)
@@ -34,6 +34,7 @@ def test_bad_files(run, shapes, tmp_path, monkeypatch, verb, name):
         "basis": ["basis", name, "-o", "basis.npz"],
         "show": ["show", name, "--image", "out.png"],
         "match": ["match", shapes / "a.off", name, "-o", "match.npz", "-q"],
+        "encode": ["encode", name, "-o", "code.gsc", "-q"],
     }
     assert expected in run(*words[verb]).error
     assert [path.name for path in tmp_path.iterdir()] == [name]
@@ -70,6 +71,7 @@ OUTPUTS = [
     ("match", "--output", ".npz"),
     ("match", "--image", ".png"),
     ("match", "--report", ".html"),
+    ("encode", "--output", ".gsc"),
     ("show", "--image", ".png"),
     ("show", "--report", ".html"),
 ]

@@ -40,6 +40,12 @@ EXAMPLES = {
         (0, 6),
     ),
     "prior_over_functional_maps.py": (["--vertices", "1000"], {"maps.png"}, r"the network leaves ([\d.]+)%", (5, 30)),
+    "shape_codes.py": (
+        [],
+        {"chair.gsc", "chair.ply", "chair.html", "shape_codes.png"},
+        r"denoising leaves ([\d.]+) %",
+        (20, 80),
+    ),
     "vectors_on_a_creature.py": (["--vertices", "1500"], {"transport.png", "log_map.png"}, r"length varies by ([\d.e-]+) %", (0, 1e-6)),
 }
 

@@ -479,7 +479,7 @@ def synthesis_inputs(dtype: torch.dtype, seed: int) -> Arguments:
 def wavelet_refusals(taps: int) -> dict[str, tuple[Callable[[Arguments], Arguments], str]]:
     return {
         "odd filters": (with_argument(taps, lambda t: t[:, 1:]), r"taps: wanted shape \(1 or 2, length\) of an even length, got \(1, 17\)"),
-        "filters of another type": (with_argument(taps, lambda t: t.float()), "taps: wanted float64 on the CPU"),
+        "filters of another type": (with_argument(taps, lambda t: t.float()), "taps: wanted float64, got another type"),
         "mode": (with_argument(taps + 1, lambda _: "edge"), "mode: wanted one of constant, zero, .*, got edge"),
     }
 
@@ -1101,6 +1101,7 @@ OPS = [
         grid_adjoint_inputs,
         isosurface_backward_reference,
         lambda dtype: (torch.ones(0, 3, dtype=dtype), torch.ones(3, 0, 4, dtype=dtype), torch.zeros(0, dtype=torch.int64), 0.0),
+        differentiable=(0, 1),
         refusals={
             "columns": (with_argument(0, lambda g: g[:, 1:]), r"grad_vertices: wanted shape \(n, 3\)"),
             "mixed": (with_argument(0, lambda g: g.float()), "grad_vertices: wanted the type of grid"),

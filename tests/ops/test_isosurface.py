@@ -9,6 +9,7 @@ import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
+from skimage.measure import marching_cubes
 
 from geospec.errors import ArgumentError
 from geospec.ops import isosurface
@@ -158,12 +159,11 @@ def test_open_surfaces_end_on_the_border():
 @pytest.mark.parametrize("seed", range(2))
 def test_agrees_with_scikit_image(seed, level):
     """The same vertices. Ambiguous cells are joined otherwise and others cut along other diagonals: area and volume are near."""
-    measure = pytest.importorskip("skimage.measure")
     grid = waves((22, 27, 35), seed)
     grid = torch.where((grid - level).abs() < 0.05, level + 0.05, grid)  # scikit-image divides by |value - level| + 1e-7
     grid = torch.nn.functional.pad(grid, (1,) * 6, value=level + 2)
     vertices, faces = isosurface(grid, level)
-    theirs, their_faces, *_ = measure.marching_cubes(grid.numpy(), level, method="lorensen", gradient_direction="ascent")
+    theirs, their_faces, *_ = marching_cubes(grid.numpy(), level, method="lorensen", gradient_direction="ascent")
     theirs = torch.from_numpy(theirs[:, ::-1].astype(np.float64))
     assert len(vertices) == len(theirs)
     assert len(faces) == pytest.approx(len(their_faces), rel=0.01)
@@ -236,6 +236,21 @@ def test_threads_change_nothing():
     torch.set_num_threads(1)
     for one, three in zip(*results, strict=True):
         assert torch.equal(one, three)
+
+
+def test_second_derivatives():
+    """Infinite ends have none; the others equal differences of the gradient."""
+    grid = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    grid = (grid + 0.3 * grid.sign()).requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda g: isosurface(g, 0.1)[0], (grid,))
+    first = torch.zeros(3, 4, 5, dtype=torch.bool)
+    first[0, 0, 0] = True
+    infinite = grid.detach().where(~first, -torch.inf).requires_grad_()
+    (once,) = torch.autograd.grad(isosurface(infinite)[0].pow(3).sum(), infinite, create_graph=True)
+    (twice,) = torch.autograd.grad(once.square().sum(), infinite)
+    assert twice.isfinite().all()
+    assert twice[~first].count_nonzero() > 20
+    assert twice[first] == 0
 
 
 def test_gradient_of_the_volume_is_the_area():

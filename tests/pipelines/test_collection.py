@@ -14,7 +14,8 @@ import pytest
 import torch
 
 import geospec
-from geospec.codes import encode
+from geospec.codes import ShapeCode, encode
+from geospec.codes.shards import read_bytes, read_places
 from geospec.datasets import ShapeCodes
 from geospec.errors import ArgumentError, FileFormatError, GeospecError, MissingDependencyError
 from geospec.pipelines import encode_collection
@@ -59,6 +60,14 @@ def shards(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.tar"))}
 
 
+def hidden(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def members(folder: Path) -> dict[str, bytes]:
+    return {place.key: read_bytes(path, place.code) for path in folder.glob("*.tar") for place in read_places(path)}
+
+
 def kill_one() -> None:
     os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
 
@@ -87,13 +96,13 @@ def again(room, **options):
     return encode_collection(room / "shapes", room / "shards", **{**OPTIONS, **options})
 
 
-def test_every_shape_is_there_once(made):
+def test_every_shape_is_there_once(made, tmp_path):
     room, names = made
     codes = ShapeCodes(room / "shards")
     assert list(codes.keys) == keys_of(names)
     for name in names[:2]:
-        expected = encode(geospec.load(room / "shapes" / name), **ENCODING)
-        assert (codes[keys_of([name])[0]].pack() - expected.pack()).abs().max() < 1e-3
+        encode(geospec.load(room / "shapes" / name), **ENCODING).save(tmp_path / "alone.gsc")
+        assert torch.equal(codes[keys_of([name])[0]].pack(), ShapeCode.load(tmp_path / "alone.gsc").pack())
     listed = lines(room / "shards" / "manifest.jsonl")
     assert [line["source"] for line in listed] == names
     assert {line["shard"] for line in listed} == set(shards(room / "shards")) == {"000000.tar", "000001.tar", "000002.tar"}
@@ -140,7 +149,7 @@ def test_a_killed_run_goes_on(made, tmp_path):
     assert shards(out) == shards(made[0] / "shards")
     assert done.items() <= shards(out).items()
     assert [line["source"] for line in lines(out / "manifest.jsonl")] == made[1]
-    assert not [path.name for path in out.iterdir() if path.name.startswith(".") and path.name != ".lock"]
+    assert hidden(out) == [".lock"]
 
 
 def test_a_shard_that_was_not_yet_listed_is_taken_as_it_is(room):
@@ -210,9 +219,10 @@ def test_a_cluster_that_loses_a_worker_gives_the_bytes_of_one(made, tmp_path):
                 os.kill(cluster.workers[0].process.pid, signal.SIGKILL)
 
         address = cluster.scheduler_address
-        result = encode_collection(made[0] / "shapes", tmp_path / "shards", cluster=address, progress=progress, **OPTIONS)
-    assert (result.encoded, result.failures, told[-1]) == (8, (), 8)
-    assert shards(tmp_path / "shards") == shards(made[0] / "shards")
+        options = {**OPTIONS, "shard_size": 2}  # so that three shards are still to come at the death
+        result = encode_collection(made[0] / "shapes", tmp_path / "shards", cluster=address, progress=progress, **options)
+    assert (result.encoded, result.shards, result.failures, told[-1]) == (8, 4, (), 8)
+    assert members(tmp_path / "shards") == members(made[0] / "shards")
 
 
 def test_no_scheduler_is_refused(made, tmp_path, monkeypatch):
@@ -298,7 +308,24 @@ def test_a_damaged_shard_is_refused_when_it_is_to_be_completed(room):
     path = room / "shards" / "000000.tar"
     path.write_bytes(path.read_bytes()[:-20000])
     save(room / "shapes" / "below" / "shape-00.off", 0.3)
-    with pytest.raises(FileFormatError, match="000000.tar.*cut short or damaged"):
+    with pytest.raises(FileFormatError, match="000000.tar: wanted a shard of shape codes"):
+        again(room)
+    assert hidden(room / "shards") == [".lock"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("manifest.jsonl", "{\n", "manifest.jsonl: wanted JSON objects with key, shard, bytes, one a line, got Expecting"),
+        ("plan.jsonl", "[]\n", r"plan.jsonl: wanted JSON objects with shard, shapes, one a line, got \[\]"),
+        ("failures.jsonl", '{"key": 1}\n', "failures.jsonl: wanted JSON objects with key, source"),
+        ("collection.json", "[", "collection.json: wanted the options of a collection"),
+        ("collection.json", '{"geospec": "collection", "version": 9}', "wanted a collection, version 1, got .*9"),
+    ],
+)
+def test_damaged_lists_are_refused(room, name, text, message):
+    (room / "shards" / name).write_text(text)
+    with pytest.raises(FileFormatError, match=message):
         again(room)
 
 

@@ -1,5 +1,7 @@
 """Distance fields of meshes and clouds, the grids they stand on, and their files."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -61,7 +63,7 @@ def test_clouds_converge_with_the_square_of_their_spacing():
     exact = (grid.to(dtype=torch.float64).points.norm(dim=1) - 0.7).clamp(-0.15, 0.15).reshape(grid.shape)
     errors = [(distance_field(spiral(n), grid, 0.15).values - exact).abs().max() for n in (1000, 4000, 16000)]
     assert errors[2] < 5e-4
-    for coarse, fine in zip(errors, errors[1:], strict=False):
+    for coarse, fine in itertools.pairwise(errors):
         assert 3.4 < coarse / fine < 4.6
 
 

@@ -9,7 +9,7 @@ import signal
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -23,7 +23,7 @@ Watch = Callable[[ShardTask, int], None]
 _PATIENCE = 30
 
 
-def on_this_machine(tasks: Sequence[ShardTask], workers: int, watch: Watch) -> Iterator[ShardResult]:
+def on_this_machine(tasks: Sequence[ShardTask], workers: int, watch: Watch) -> Generator[ShardResult, None, None]:
     """Results as they come, of processes on one thread each. A process that dies is replaced, and its task is done again.
 
     Raises
@@ -43,7 +43,7 @@ def on_this_machine(tasks: Sequence[ShardTask], workers: int, watch: Watch) -> I
                 assert task is not None
                 try:
                     name, value = worker.pipe.recv()
-                except (EOFError, ConnectionResetError):
+                except (EOFError, OSError):  # also in the middle of a message
                     lives.lost(task, worker.how_it_ended())
                     worker.end()
                     team[team.index(worker)] = worker = _Worker()
@@ -63,7 +63,7 @@ def on_this_machine(tasks: Sequence[ShardTask], workers: int, watch: Watch) -> I
             worker.end()
 
 
-def on_cluster(tasks: Sequence[ShardTask], address: str, watch: Watch) -> Iterator[ShardResult]:
+def on_cluster(tasks: Sequence[ShardTask], address: str, watch: Watch) -> Generator[ShardResult, None, None]:
     """Results as they come, of the workers of a Dask scheduler, which see the same folders and have the same geospec.
 
     The scheduler gives a task whose worker died to another one; where it gives up, the task is handed in again. Tasks are handed in as
@@ -94,14 +94,15 @@ def on_cluster(tasks: Sequence[ShardTask], address: str, watch: Watch) -> Iterat
             return future
 
         threads = sum(client.nthreads().values())
-        answers = distributed.as_completed([hand_in(waiting.popleft()) for _ in range(min(2 * threads, len(tasks)))])
+        first = [hand_in(waiting.popleft()) for _ in range(min(2 * threads, len(tasks)))]
+        answers = distributed.as_completed(first, loop=client.loop)
         for future in answers:
             task = given.pop(future.key)
             if future.status == "error":
-                cause = future.exception()
-                if not isinstance(cause, distributed.KilledWorker):
-                    raise cause
-                lives.lost(task, str(cause))
+                failure = future.exception()
+                if not isinstance(failure, distributed.KilledWorker):
+                    raise failure
+                lives.lost(task, str(failure))
                 answers.add(hand_in(task))
                 continue
             lives.moved = True

@@ -23,7 +23,7 @@ Line = dict[str, Any]
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Within the block this is the only run that writes to the folder. Left-overs of a killed one are removed.
+    """Within the block this is the only run that writes to the folder. What is half-written, by this run or a killed one, is removed.
 
     Raises
     ------
@@ -35,8 +35,10 @@ def locked(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise GeospecError(problem("out", "a folder that no other run writes to", str(folder), "wait for it to end")) from None
         _sweep(folder)
-        yield
-        _sweep(folder)
+        try:
+            yield
+        finally:
+            _sweep(folder)
 
 
 def _sweep(folder: Path) -> None:
@@ -65,11 +67,11 @@ class CollectionFolder:
         self.path = path
         self._begin(json.loads(json.dumps(options)))
         self.plan: dict[str, list[Source]] = {}
-        for line in _read_lines(path / _PLAN):
+        for line in _read_lines(path / _PLAN, "shard", "shapes"):
             self.plan[line["shard"]] = [Source(*shape) for shape in line["shapes"]]
         there = set(os.listdir(path))
-        self.entries = {line["key"]: line for line in _read_lines(path / MANIFEST) if line["shard"] in there}
-        self.failures = {line["key"]: line for line in _read_lines(path / FAILURES) if line["key"] is not None}
+        self.entries = {line["key"]: line for line in _read_lines(path / MANIFEST, "key", "shard", "bytes") if line["shard"] in there}
+        self.failures = {line["key"]: line for line in _read_lines(path / FAILURES, "key", "source") if line["key"] is not None}
         self._take_in_unlisted()
 
     def add(self, sources: Mapping[str, str], shard_size: int) -> None:
@@ -173,18 +175,19 @@ def _new_key(name: str, keys: set[str]) -> str:
     return key
 
 
-def _read_lines(path: Path) -> list[Line]:
-    """The lines of a list. The last one may have been cut short by a kill: it is left out."""
+def _read_lines(path: Path, *names: str) -> list[Line]:
+    """The lines of a list, which have these names. The last one may have been cut short by a kill: it is left out."""
     if not path.exists():
         return []
-    text = path.read_text()
-    whole, _, _ = text.rpartition("\n")
+    whole, _, _ = path.read_text().rpartition("\n")
     try:
-        return [json.loads(line) for line in whole.splitlines()]
+        lines = [json.loads(line) for line in whole.splitlines()]
+        damaged = next((line for line in lines if not isinstance(line, dict) or not line.keys() >= set(names)), None)
     except ValueError as cause:
-        raise FileFormatError(
-            problem(str(path), "a JSON object a line", str(cause), "remove the file: the shards are read instead")
-        ) from cause
+        damaged = cause
+    if damaged is not None:
+        raise FileFormatError(problem(str(path), f"JSON objects with {', '.join(names)}, one a line", damaged))
+    return lines
 
 
 def _write_lines(path: Path, lines: Iterable[Line]) -> None:

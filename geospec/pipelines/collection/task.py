@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from ... import __version__
 from ...codes import encode
 from ...codes.shards import Packed, file_of, read_bytes, read_places, read_record, write_shard
 from ...errors import GeospecError, problem
@@ -45,6 +46,7 @@ class ShardTask:
     path : the shard, absolute: whoever makes it sees the same folder. shapes : all that belong to it, in order.
     todo : keys of those to encode; the codes of others are taken from the shard as it is, if they are in it.
     reading, encoding : options of :func:`geospec.load` and :func:`geospec.encode`. preset : of the code files.
+    version : of the geospec that asks for it.
     """
 
     path: str
@@ -53,6 +55,7 @@ class ShardTask:
     reading: dict[str, Any]
     encoding: dict[str, Any]
     preset: str
+    version: str = __version__
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,11 @@ def encode_shard(task: ShardTask, moved: Moved | None = None) -> ShardResult:
 
     Raises
     ------
-    OSError : the shard cannot be written. FileFormatError : the shard that is to be completed is damaged.
+    OSError : the shard cannot be written. FileFormatError : the shard that is to be completed is damaged. GeospecError : the worker has
+    another version of geospec.
     """
+    if task.version != __version__:
+        raise GeospecError(problem("workers", f"geospec {task.version}, as it is where the run was started", __version__))
     torch.set_num_threads(1)
     marker = DeathMarker(Path(task.path))
     result = ShardResult(task.path, [], [])

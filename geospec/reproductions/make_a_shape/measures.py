@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...bases.wavelet import WaveletCoefficients, WaveletTree
-from ...metrics import intersection_over_union
+from ...codes import inside_iou
 from ...shapes.grid import DistanceField
 
 #: A detail is small below this share of the largest of its band.
@@ -30,7 +30,7 @@ class Trial:
 
     def iou(self, coefficients: WaveletCoefficients) -> float:
         """Of the cells inside, against those that the coefficients put inside."""
-        return intersection_over_union(self.field.values < 0, self.tree.synthesis(coefficients).reshape(self.field.values.shape) < 0)
+        return inside_iou(self.field.values, self.tree.synthesis(coefficients).reshape(self.field.values.shape))
 
     def up_to(self, details: int) -> float:
         """The IoU of the coarse grid and the ``details`` coarsest levels of details."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import fmean
 
 from ...bases.wavelet import WaveletTree
@@ -11,18 +11,19 @@ from ...datasets.solids import solid_families, solid_field
 from ...shapes.grid import DistanceField
 from ..record import Check, Row, number
 from ..registry import Setting
+from . import shapes
 from .exhibits import Surfaces, Sweep
 from .measures import Trial
-from .published import COUNTS, NOTE, NUMBERS
-from .shapes import NOTE_SOLIDS, RESOLUTION, mesh_fields, note_field
+from .published import BOUNDARY_CLAIMS, COUNTS, NOTE, NUMBERS
+from .shapes import NOTE_SOLIDS, TRUNCATION, mesh_fields, note_field
 
 LEVELS = 3
 MODES = ("constant", "symmetric", "periodization", "zero")
 #: Trees of the sweep beyond :data:`COUNTS`.
 SWEEP = (512, 1024, 2048, *COUNTS, 32768)
-#: Adaptive trees: those with a detail above this, in halves of the box. Chosen once so that the mean code of the solids has half the
-#: paper's numbers.
-THRESHOLD = 0.03
+#: Adaptive trees: as many as hold this share of the energy of a shape's details. Chosen once so that the mean code of the solids has half
+#: the paper's numbers.
+ENERGY = 0.962
 #: What is asked: IoU, its gain over the coarse grid alone, what a code with the boundary taken as zero may differ from the coarse grid.
 IOU, GAIN, COLLAPSE = 0.995, 0.02, 0.01
 
@@ -34,7 +35,7 @@ def measured(field: DistanceField, counts: Sequence[int] = COUNTS) -> Numbers:
     trial = Trial(field, WaveletTree(field.grid.shape, LEVELS))
     found = {"C0": trial.up_to(0), "C0+D0": trial.up_to(1), "all but D2": trial.up_to(2)}
     found |= {f"K={k}": trial.filtered(k=k)[0] for k in counts}
-    found["adaptive"], found["adaptive numbers"] = trial.filtered(threshold=THRESHOLD)
+    found["adaptive"], found["adaptive numbers"] = trial.filtered(energy=ENERGY)
     return {**found, **trial.statistics()}
 
 
@@ -53,9 +54,8 @@ def note(setting: Setting) -> Iterator[Row]:
         setting.progress("note", i, len(NOTE_SOLIDS))
         found = measured(note_field(name))
         c0, d0, d1, *counts, coarse, share = NOTE[name]
-        claim = (
-            f"C0 {c0:.4f}, C0+D0 {d0:.4f}, all but D2 {d1:.4f}; K = {', '.join(f'{k:.4f}' for k in counts)}; |C0| {coarse}, |P0| {share} %"
-        )
+        kept = ", ".join(f"{k:.4f}" for k in counts)
+        claim = f"C0 {c0:.4f}, C0+D0 {d0:.4f}, all but D2 {d1:.4f}; K = {kept}; |C0| {coarse}, |P0| {share} %"
         yield Row(f"note {name}", f"{name}, analytic", claim, (), text_of(found), _size(), numbers=found)
 
 
@@ -65,7 +65,7 @@ def solids(setting: Setting) -> Iterator[Row]:
     every: dict[str, Numbers] = {}
     for i, family in enumerate(families[:: 4 if setting.quick else 1]):
         setting.progress("solids", i, len(families))
-        every[family] = measured(solid_field(family, setting.seed, RESOLUTION), SWEEP)
+        every[family] = measured(solid_field(family, setting.seed, shapes.RESOLUTION, TRUNCATION), SWEEP)
         yield Row(f"solid {family}", f"{family}, seed {setting.seed}", "", (), text_of(every[family]), _size(), numbers=every[family])
     yield _mean_row("solids mean", f"{len(every)} solids on the mean", list(every.values()))
     missing = {family: [1 - found[f"K={k}"] for k in SWEEP] for family, found in every.items()}
@@ -104,32 +104,22 @@ def _mean_row(run: str, what: str, every: Sequence[Numbers]) -> Row:
 
 def boundary(setting: Setting) -> Iterator[Row]:
     """The same trees where the grid goes on beyond its ends in four ways."""
-    alone: dict[str, float] = {}
     for name in ("box",) if setting.quick else ("box", "csg", "gyroid"):
-        field = note_field(name)
-        for mode in MODES:
-            setting.progress(f"boundary {name}", MODES.index(mode), len(MODES))
+        field, alone = note_field(name), 0.0
+        for i, mode in enumerate(MODES):
+            setting.progress(f"boundary {name}", i, len(MODES))
             trial = Trial(field, WaveletTree(field.grid.shape, LEVELS, mode=mode))
             kept, count = trial.filtered(k=COUNTS[-1])
             found: Numbers = {"C0": trial.up_to(0), "kept": kept, **trial.statistics()}
-            alone.setdefault(name, found["C0"])  # the first mode's
+            alone = alone or found["C0"]  # of "constant", the first
             ours = f"IoU {kept:.4f}, of C0 only {found['C0']:.4f}; mean |C0| {found['coarse']:.3f}, |P0| {100 * found['important']:.1f} %"
             checks: tuple[Check, ...] = ()
-            if name == "box":
-                checks = (
-                    (Check("IoU over constant's C0 only", kept - alone[name], "at most", COLLAPSE),)
-                    if mode == "zero"
-                    else (Check("IoU", kept, "at least", IOU),)
-                )
-            yield Row(
-                f"{mode} {name}", f"{name}, boundary {mode}", _CLAIMS.get(mode, ""), checks, ours, f"{count:,} numbers", numbers=found
-            )
-
-
-_CLAIMS: Mapping[str, str] = {
-    "constant": "note: mean |C0| 2.14 to 2.25",
-    "zero": "note: mean |C0| .67 to .77, |P0| 29 to 38 %, IoU hardly above that of C0 alone",
-}
+            if name == "box" and mode == "zero":
+                checks = (Check("IoU over constant's C0 only", kept - alone, "at most", COLLAPSE),)
+            elif name == "box":
+                checks = (Check("IoU", kept, "at least", IOU),)
+            what, claim = f"{name}, boundary {mode}", BOUNDARY_CLAIMS.get(mode, "")
+            yield Row(f"{mode} {name}", what, claim, checks, ours, f"{count:,} numbers", numbers=found)
 
 
 def meshes(setting: Setting) -> Iterator[Row]:
@@ -147,16 +137,16 @@ def meshes(setting: Setting) -> Iterator[Row]:
 def pictures(setting: Setting) -> Iterator[Row]:
     """Surfaces of the input, of few and many trees, and of levels of detail."""
     for family in ("chair",) if setting.quick else ("chair", "csg", "gyroid"):
-        field = solid_field(family, setting.seed, RESOLUTION)
-        panels = [("input", f"{RESOLUTION}^3 cells", field.surface())]
+        field = solid_field(family, setting.seed, shapes.RESOLUTION, TRUNCATION)
+        panels = [("input", f"{shapes.RESOLUTION}^3 cells", field.surface())]
         for k in (0, *COUNTS[::2]):
             code = encode(field, k=k)
             panels.append((f"K = {k:,}" if k else "C0 only", f"{code.n_numbers:,} numbers", code.decode()))
         code = encode(field, k=COUNTS[-1])
-        panels += [(f"level {level}", f"{RESOLUTION >> level}^3 cells and a rim", code.decode(level=level)) for level in (1, 2)]
+        panels += [(f"level {level}", f"{shapes.RESOLUTION >> level}^3 cells and a rim", code.decode(level=level)) for level in (1, 2)]
         counted = ", ".join(f"{name} {number(len(surface.faces))} faces" for name, _, surface in panels)
         yield Row(f"picture {family}", f"surfaces of {family}", "", (), counted, _size(), exhibit=Surfaces(family, panels))
 
 
 def _size() -> str:
-    return f"{RESOLUTION}^3 cells"
+    return f"{shapes.RESOLUTION}^3 cells"

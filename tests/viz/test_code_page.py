@@ -1,0 +1,37 @@
+"""The report of a code: what it shows of distances that are known."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import torch
+
+from geospec.codes import encode
+from geospec.datasets import solid_field
+from geospec.shapes.grid import DistanceField, Grid
+from geospec.viz import code_report
+from geospec.viz.code_page import _at
+
+
+def test_distances_between_cells_are_linear():
+    grid = Grid.box((0, -1, 2), (2, 1, 5), (12, 8, 10))
+    plane = (grid.points.double() @ torch.tensor([0.3, -0.5, 0.7], dtype=torch.float64) - 2).reshape(grid.shape)
+    points = torch.tensor([[1.0, 0.1, 3.3], [0.31, -0.7, 4.2]], dtype=torch.float64)
+    exact = points @ torch.tensor([0.3, -0.5, 0.7], dtype=torch.float64) - 2
+    torch.testing.assert_close(_at(DistanceField(plane, grid, 9.0), points), exact, atol=1e-6, rtol=0)
+
+
+def test_a_page_with_levels_and_numbers(tmp_path):
+    field = solid_field("torus", 0, 48, 0.3)
+    mesh, code = field.surface(), encode(field)
+    path = code_report(mesh, code, tmp_path / "code.html", levels=1, title="A ring")
+    text = path.read_text()
+    assert not re.search(r"(src|href)=[\"']https?:", text)
+    for words in ("A ring", "input", "decoded", "level 1", "IoU of the insides", "distance to the other surface"):
+        assert words in text
+    data = json.loads(re.search(r'<script[^>]*type="application/json"[^>]*>(.*?)</script>', text, re.S)[1])
+    assert len(data["views"]) == 3
+    iou = float(re.search(r"IoU of the insides.*?>([\d.]+)<", text, re.S)[1])
+    assert iou == pytest.approx(1, abs=0.02)
