@@ -15,7 +15,7 @@ TREES = 16384
 
 
 def entries() -> list[Entry]:
-    """Which trees to keep and their details; details again; channels of the coarse grid. Coefficients are random, which is as good as any."""
+    """Which trees to keep and their details; details again; channels of the coarse grid. Coefficients are random."""
     tree, generator = WaveletTree(), torch.Generator().manual_seed(0)
     coarse = torch.randn(1, *tree.cells, generator=generator)
     details = [torch.randn(1, 7, *shape, generator=generator) for shape in tree.detail_shapes]
