@@ -142,6 +142,13 @@ def sphere_transform_entries() -> list[Entry]:
     return transform_entries()
 
 
+def wavelet_tree_entries() -> list[Entry]:
+    """Trees of wavelet coefficients at the paper's geometry."""
+    from .wavelet_tree import entries
+
+    return entries()
+
+
 TABLES: dict[str, Callable[[], list[Entry]]] = {
     "cotangent": cotangent_entries,
     "harmonics": harmonic_entries,
@@ -154,6 +161,7 @@ TABLES: dict[str, Callable[[], list[Entry]]] = {
     "sparse": sparse_entries,
     "spectral_nearest": nearest_entries,
     "sphere_transform": sphere_transform_entries,
+    "wavelet_tree": wavelet_tree_entries,
     "zoomout": zoomout_entries,
 }
 

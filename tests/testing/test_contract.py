@@ -183,12 +183,12 @@ class Claiming(Cosines):
 
 
 class Lossy(TwoBases):
-    """Loses what it holds in unit vectors: right on no function, and no pairing."""
+    """Loses the last coefficient: right on no function of the last point, and no pairing."""
 
     kind = "test-lossy"
 
     def synthesize(self, coefficients):
-        return 2 * super().synthesize(torch.cat([coefficients[..., :-1, :], 0 * coefficients[..., -1:, :]], dim=-2)) / 2
+        return super().synthesize(torch.cat([coefficients[..., :-1, :], 0 * coefficients[..., -1:, :]], dim=-2))
 
 
 class ClaimingOrthonormal(TwoBases):
