@@ -185,6 +185,6 @@ def _loss(code: ShapeCode, kept: ShapeCode) -> Loss:
         before, after = (code.tree.synthesis(code.tree.unfilter(one.code))[0] for one in (code, kept))
     reach, most, near = 2 * max(code.grid.spacing) / code.scale, 0.0, 0.0
     for one, other in slabs(before, after):
-        error = (one - other).abs()
-        most, near = max(most, float(error.max())), max(near, float((error * (one.abs() <= reach)).max()))
+        error = np.abs(one - other)
+        most, near = max(most, float(error.max())), max(near, float((error * (np.abs(one) <= reach)).max()))
     return Loss(most * code.scale, near * code.scale, inside_iou(before, after))

@@ -136,6 +136,7 @@ class ShapeCode:
         Raises
         ------
         FileFormatError : another kind of file, a later version, one that ends early or is damaged. FileNotFoundError : no such file.
+        ArgumentError : a level that the code does not have.
         """
         from .files import read
 
