@@ -152,6 +152,19 @@ def test_a_killed_run_goes_on(made, tmp_path):
     assert hidden(out) == [".lock"]
 
 
+def test_an_interrupted_run_ends_its_workers_and_goes_on(made, tmp_path):
+    def progress(stage, done, total):
+        if done == 4:  # in the second shard
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        encode_collection(made[0] / "shapes", tmp_path / "shards", progress=progress, **OPTIONS)
+    assert hidden(tmp_path / "shards") == [".lock"]
+    assert not multiprocessing.active_children()
+    assert encode_collection(made[0] / "shapes", tmp_path / "shards", **OPTIONS).encoded == 5
+    assert shards(tmp_path / "shards") == shards(made[0] / "shards")
+
+
 def test_a_shard_that_was_not_yet_listed_is_taken_as_it_is(room):
     manifest = room / "shards" / "manifest.jsonl"
     whole = lines(manifest)
@@ -310,7 +323,6 @@ def test_a_damaged_shard_is_refused_when_it_is_to_be_completed(room):
     save(room / "shapes" / "below" / "shape-00.off", 0.3)
     with pytest.raises(FileFormatError, match="000000.tar: wanted a shard of shape codes"):
         again(room)
-    assert hidden(room / "shards") == [".lock"]
 
 
 @pytest.mark.parametrize(
