@@ -81,13 +81,13 @@ def generic(mesh: Mesh) -> Iterator[Point]:
     vertices, faces = arrays(mesh)
     triples = np.concatenate([np.full((len(faces), 1), 3), faces], axis=1)
     plain = vertices.tobytes() + triples.astype("<i4").tobytes()
-    yield Point("lzma", "float32", len(lzma.compress(plain)), mesh)
     low, side = vertices.min(0), np.ptp(vertices, axis=0).max()
     for bits in (10, 12, 14):
         whole = np.round((vertices - low) / side * (2**bits - 1)).astype("<i2")
         rest = np.diff(faces.reshape(-1), prepend=0).astype("<i4")
         packed = np.diff(whole, axis=0, prepend=0).astype("<i2").T.tobytes() + rest.view(np.uint8).reshape(-1, 4).T.tobytes()
         yield Point("lzma", f"{bits} bits", len(lzma.compress(packed)), meshed(whole / (2**bits - 1) * side + low, faces))
+    yield Point("lzma", "float32", len(lzma.compress(plain)), mesh)
 
 
 def distortion(truth: Mesh, field: DistanceField, decoded: Mesh) -> dict[str, float]:
