@@ -14,7 +14,7 @@ namespace geospec::mesh_sdf {
 // Where results go; nearest is null where nobody asks.
 template <class T>
 struct Field {
-  T* values;  // in: the truncation with the sign wanted
+  T* values;  // in: the truncation with the sign wanted, in the box's own units; out: distances in them
   int32_t* nearest;
 };
 
@@ -22,7 +22,7 @@ template <class L, class T>
 class Band {
  public:
   Band(const Box& box, const Tree<T>& tree, T truncation, const Field<T>& field)
-      : box_(box), tree_(tree), truncation_(truncation), field_(field) {
+      : box_(box), tree_(tree), truncation_(T(double(truncation) * box.scale)), unit_(T(1 / box.scale)), field_(field) {
     cells_.triangles = tree.triangles.data();
     cells_.leaves = tree.leaves.data();
   }
@@ -106,7 +106,7 @@ class Band {
         for (int64_t i = 0; i < last[0]; ++i) {
           const int64_t c = (k * kBlock + j) * kBlock + i;
           if (cells_.nearest[c] < 0) continue;
-          field_.values[row + i] = std::copysign(std::sqrt(cells_.squared[c]), field_.values[row + i]);
+          field_.values[row + i] = std::copysign(std::sqrt(cells_.squared[c]) * unit_, field_.values[row + i]);
           if (field_.nearest) field_.nearest[row + i] = tree_.face[cells_.nearest[c]];
         }
       }
@@ -114,7 +114,7 @@ class Band {
 
   const Box& box_;
   const Tree<T>& tree_;
-  const T truncation_;
+  const T truncation_, unit_;  // the truncation is scaled
   const Field<T> field_;
   std::vector<int32_t> nodes_, list_;
   Cells<T> cells_;

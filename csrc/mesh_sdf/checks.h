@@ -1,6 +1,7 @@
 // What the op asks of its arguments on every device.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -28,14 +29,17 @@ inline Box read_box(const std::vector<int64_t>& shape, const std::vector<double>
   STD_TORCH_CHECK(shape.size() == 3 && lower.size() == 3 && upper.size() == 3,
                   "shape: wanted three numbers, as of lower and upper, got another length");
   Box box;
+  double longest = 0;
   for (int k = 0; k < 3; ++k) {
     box.n[k] = shape[2 - k];
     STD_TORCH_CHECK(box.n[k] >= 1, "shape: wanted positive numbers of cells, got ", box.n[k]);
     STD_TORCH_CHECK(std::isfinite(lower[k]) && std::isfinite(upper[k]) && lower[k] < upper[k],
                     "upper: wanted finite corners, each above lower, got ", lower[k], " and ", upper[k]);
     box.centre[k] = 0.5 * lower[k] + 0.5 * upper[k];
-    box.spacing[k] = (upper[k] - lower[k]) / double(box.n[k]);
+    longest = std::max(longest, 0.5 * upper[k] - 0.5 * lower[k]);
   }
+  box.scale = std::ldexp(1.0, std::min(-std::ilogb(longest), 1023));
+  for (int k = 0; k < 3; ++k) box.spacing[k] = 2 * ((0.5 * upper[k] - 0.5 * lower[k]) * box.scale) / double(box.n[k]);
   STD_TORCH_CHECK(box.n[0] <= (int64_t(1) << 60) / box.n[1] / box.n[2], "shape: wanted at most 2^60 cells, got more");
   return box;
 }

@@ -27,7 +27,7 @@ void cross_slice(const Box& box, const Mesh<T>& mesh, const Tree<T>& tree, doubl
     for (int l = 0; l < kLeaf; ++l) {
       if (!(leaf.low[2][l] <= height && height <= leaf.high[2][l])) continue;
       double corners[9];
-      mesh.corners(tree.face[int64_t(node.first) * kLeaf + l], corners);
+      mesh.signing_corners(tree.face[int64_t(node.first) * kLeaf + l], corners);
       cross_rows(box, corners, z, [&](int64_t j, int64_t i, int turn) { counts[j * box.n[0] + i] += T(turn); });
     }
   }

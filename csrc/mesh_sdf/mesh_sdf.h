@@ -8,11 +8,13 @@
 
 namespace geospec::mesh_sdf {
 
-// A box of cells; values stand at their centres. Coordinates in the kernel are counted from the box's centre.
+// A box of cells; values stand at their centres. Coordinates in the kernel are counted from the box's centre, times
+// `scale`, a power of two that makes the longest half side 1 to 2: so squares stay in the range of floats.
 struct Box {
   int64_t n[3];       // cells along x, y, z
-  double centre[3];   // of the box
-  double spacing[3];  // sides of a cell
+  double centre[3];   // of the box, in its own units
+  double scale;       // 1 / scale is the kernel's unit
+  double spacing[3];  // sides of a cell, scaled
 
   GEOSPEC_HOST_DEVICE double at(int axis, int64_t i) const {
     return (double(i) + 0.5 - 0.5 * double(n[axis])) * spacing[axis];

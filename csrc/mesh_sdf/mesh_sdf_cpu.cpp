@@ -24,17 +24,14 @@ struct Parallel {
 
 // Writes the truncation with the sign of every cell.
 template <class T>
-void write_signs(const Box& box, const Mesh<T>& mesh, int64_t n, const Tree<T>& tree, Sign sign, T truncation,
-                 T* values) {
+void write_signs(const Box& box, Mesh<T> mesh, int64_t n, const Tree<T>& tree, Sign sign, T truncation, T* values) {
   const Parallel parallel;
   if (sign == Sign::unsigned_) return void(std::fill_n(values, box.cells(), truncation));
-  Closed found;
-  if (sign == Sign::automatic || sign == Sign::winding) found = closed(mesh.vertices, n, mesh.faces, mesh.f);
-  if (sign == Sign::automatic) sign = found.agree ? Sign::nonzero : found.even ? Sign::parity : Sign::winding;
+  const Verdict verdict = decide(mesh, n, sign);
   if (sign != Sign::winding)
     return sign_by_crossings(box, mesh, tree, sign == Sign::parity, truncation, values, parallel);
   every_count(box, mesh, tree, values, parallel, [](T count) { return count; });
-  const Moments<T> moments(mesh, tree, found.open);
+  const Moments<T> moments(mesh, tree, verdict.closed.open);
   dispatch_lanes<T>([&](auto* lanes) {
     sign_by_windings<std::remove_pointer_t<decltype(lanes)>>(box, tree, moments, truncation, values, parallel);
   });
@@ -65,7 +62,7 @@ std::tuple<Tensor, Tensor> signed_distances(const Tensor& vertices_in, const Ten
   dispatch_float(vertices, "vertices", [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     check_faces(data<T>(vertices), vertices.size(0), data<int64_t>(faces), faces.size(0));
-    const Mesh<T> mesh = {data<T>(vertices), data<int64_t>(faces), faces.size(0), box.centre};
+    const Mesh<T> mesh = {data<T>(vertices), data<int64_t>(faces), faces.size(0), box};
     prefer_large_pages(values.data_ptr(), box.cells() * int64_t(sizeof(T)));
     measure_mesh<T>(box, mesh, vertices.size(0), sign, T(truncation),
                     {data<T>(values), nearest ? data<int32_t>(face) : nullptr});
@@ -86,7 +83,7 @@ Tensor signed_distances_backward(const Tensor& grad_in, const Tensor& vertices_i
   dispatch_float(vertices, "vertices", [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
     check_faces(data<T>(vertices), vertices.size(0), data<int64_t>(faces), faces.size(0));
-    const Mesh<T> mesh = {data<T>(vertices), data<int64_t>(faces), faces.size(0), box.centre};
+    const Mesh<T> mesh = {data<T>(vertices), data<int64_t>(faces), faces.size(0), box};
     std::vector<double> sums(3 * vertices.size(0));
     const int32_t* face = data<int32_t>(nearest);
     for (int64_t c = 0; c < box.cells(); ++c) {

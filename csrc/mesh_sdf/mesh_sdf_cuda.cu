@@ -49,7 +49,8 @@ __global__ void distance_kernel(Box box, View<T> tree, T truncation, T* values, 
     double place[3];
     box.cell(c, place);
     const T p[3] = {T(place[0]), T(place[1]), T(place[2])};
-    T best = truncation * truncation;
+    T best = T(double(truncation) * box.scale);
+    best *= best;
     int32_t found = -1, stack[64], depth = 0;
     stack[depth++] = 0;
     while (depth > 0) {
@@ -70,9 +71,14 @@ __global__ void distance_kernel(Box box, View<T> tree, T truncation, T* values, 
         found = int32_t(t);
       }
     }
-    if (found >= 0) values[c] = T(copysign(sqrt(double(best)), double(values[c])));
+    if (found >= 0) values[c] = T(copysign(sqrt(double(best)) / box.scale, double(values[c])));
     if (nearest) nearest[c] = found < 0 ? -1 : tree.face[found];
   }
+}
+
+template <class T>
+__device__ void read_corners(const Box& box, const T* vertices, const int64_t* face, double* out) {
+  for (int c = 0; c < 9; ++c) out[c] = (double(vertices[3 * face[c / 3] + c % 3]) - box.centre[c % 3]) * box.scale;
 }
 
 template <class T>
@@ -85,12 +91,14 @@ struct AddTurn {
 
 // A thread takes a face in a slice. Whole numbers are added, so the order is no matter.
 template <class T>
-__global__ void crossing_kernel(Box box, const T* vertices, const int64_t* faces, int64_t f, T* counts) {
+__global__ void crossing_kernel(Box box, const T* vertices, const int64_t* faces, int64_t f, const uint8_t* skip,
+                                T* counts) {
   GEOSPEC_GRID_STRIDE(item, f * box.n[2]) {
     const int64_t face = item % f, k = item / f;
+    if (skip && skip[face]) continue;
     const double z = box.at(2, k);
     double corners[9];
-    for (int c = 0; c < 9; ++c) corners[c] = double(vertices[3 * faces[3 * face + c / 3] + c % 3]) - box.centre[c % 3];
+    read_corners(box, vertices, faces + 3 * face, corners);
     if (z < fmin(corners[2], fmin(corners[5], corners[8])) || z > fmax(corners[2], fmax(corners[5], corners[8])))
       continue;
     cross_rows(box, corners, z, AddTurn<T>{counts + k * box.n[1] * box.n[0], box.n[0]});
@@ -215,15 +223,13 @@ void measure(const Box& box, const Tensor& vertices, const Tensor& faces, Sign s
     if (nearest) STD_CUDA_CHECK(cudaMemsetAsync(nearest, 0xff, box.cells() * sizeof(int32_t), stream));
     return;
   }
-  const Mesh<T> mesh = {host_vertices.data(), host_faces.data(), f, box.centre};
+  Mesh<T> mesh = {host_vertices.data(), host_faces.data(), f, box};
   const Tree<T> tree = plant(mesh, Parallel());
   Uploads uploads(vertices, stream);
   View<T> view = {uploads.put(tree.nodes), uploads.put(tree.triangles), uploads.put(tree.face), f, nullptr, nullptr};
-  Closed found;
-  if (sign == Sign::automatic || sign == Sign::winding) found = closed(mesh.vertices, n, mesh.faces, f);
-  if (sign == Sign::automatic) sign = found.agree ? Sign::nonzero : found.even ? Sign::parity : Sign::winding;
+  const Verdict verdict = decide(mesh, n, sign);
   if (sign == Sign::winding) {
-    const Moments<T> moments(mesh, tree, found.open);
+    const Moments<T> moments(mesh, tree, verdict.closed.open);
     view.moments = uploads.put(moments.nodes);
     view.corners = uploads.put(moments.corners);
     winding_kernel<<<blocks_for(box.cells()), kThreads, 0, stream>>>(box, view, truncation, values);
@@ -232,8 +238,9 @@ void measure(const Box& box, const Tensor& vertices, const Tensor& faces, Sign s
     fill(sign == Sign::unsigned_ ? truncation : T(0));
   }
   if (sign == Sign::nonzero || sign == Sign::parity) {
+    const uint8_t* skip = mesh.skip ? uploads.put(verdict.skip) : nullptr;
     crossing_kernel<<<blocks_for(f * box.n[2]), kThreads, 0, stream>>>(box, data<T>(vertices), data<int64_t>(faces), f,
-                                                                       values);
+                                                                       skip, values);
     STD_CUDA_KERNEL_LAUNCH_CHECK();
     row_kernel<<<blocks_for(box.n[1] * box.n[2]), kThreads, 0, stream>>>(box, sign == Sign::parity, truncation, values);
     STD_CUDA_KERNEL_LAUNCH_CHECK();
@@ -269,7 +276,7 @@ __global__ void backward_kernel(Box box, const T* grad, const T* vertices, const
     if (face < 0 || face >= f) continue;
     double p[3], corners[9], each[9];
     box.cell(c, p);
-    for (int k = 0; k < 9; ++k) corners[k] = double(vertices[3 * faces[3 * face + k / 3] + k % 3]) - box.centre[k % 3];
+    read_corners(box, vertices, faces + 3 * face, corners);
     corner_gradients(p, corners, copysign(1.0, double(values[c])) * double(grad[c]), each);
     for (int k = 0; k < 9; ++k) atomicAdd(sums + 3 * faces[3 * face + k / 3] + k % 3, each[k]);
   }

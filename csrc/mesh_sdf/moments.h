@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "mesh_sdf/tree.h"
@@ -49,12 +50,12 @@ struct Moments {
     double points[kLeaf][9], normals[kLeaf][3], area = 0, centre[3] = {}, dipole[3] = {};
     for (int64_t l = 0; l < size; ++l) {
       double* p = points[l];
-      mesh.corners(tree.face[first + l], p);
+      mesh.signing_corners(tree.face[first + l], p);
       for (int c = 0; c < 9; ++c) corners[9 * (first + l) + c] = T(p[c]);
       border[i] |= open[tree.face[first + l]];
       const double ab[3] = {p[3] - p[0], p[4] - p[1], p[5] - p[2]}, ac[3] = {p[6] - p[0], p[7] - p[1], p[8] - p[2]};
       cross(ab, ac, normals[l]);
-      const double a = std::sqrt(dot(normals[l], normals[l])) / 2 + 1e-300;
+      const double a = std::sqrt(dot(normals[l], normals[l])) / 2 + double(std::numeric_limits<T>::min());
       area += a;
       for (int k = 0; k < 3; ++k) {
         dipole[k] += normals[l][k] /= 2;

@@ -31,12 +31,21 @@ struct Mesh {
   const T* vertices;     // (n, 3)
   const int64_t* faces;  // (f, 3)
   int64_t f;
-  const double* centre;  // (3) of the box
+  const Box& box;
+  const uint8_t* skip = nullptr;  // (f) faces that do not count for signs; null where all do
 
-  // Corners (3, 3) of a face, from the box's centre.
+  // Corners (3, 3) of a face in the kernel's coordinates.
   void corners(int64_t face, double* out) const {
     for (int c = 0; c < 3; ++c)
-      for (int k = 0; k < 3; ++k) out[3 * c + k] = double(vertices[3 * faces[3 * face + c] + k]) - centre[k];
+      for (int k = 0; k < 3; ++k)
+        out[3 * c + k] = (double(vertices[3 * faces[3 * face + c] + k]) - box.centre[k]) * box.scale;
+  }
+
+  // The same for signs: a face that does not count is a point.
+  void signing_corners(int64_t face, double* out) const {
+    corners(face, out);
+    if (skip && skip[face])
+      for (int c = 3; c < 9; ++c) out[c] = out[c - 3];
   }
 };
 

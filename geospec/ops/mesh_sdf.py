@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import numbers
+from collections.abc import Iterable, Sequence
 from typing import Literal, overload
 
 import torch
 from torch import Tensor
 
-from ..errors import ArgumentError, one_of, problem
+from ..errors import ArgumentError, GeospecError, one_of, problem
 from . import library  # noqa: F401  (registers the op)
 from .checks import check_faces, check_floats, check_same_device
 
@@ -69,7 +70,10 @@ def mesh_sdf(
         parts overlap is outside. ``"winding"``: the generalised winding number is beyond 1/2 either way: for any mesh, holes are
         closed where the surface would pass. ``"unsigned"``: nothing. ``"auto"``: ``nonzero`` where every edge has as many faces
         one way as the other, ``parity`` where every edge has an even number, ``winding`` elsewhere; edges are compared by the
-        vertices' indices, then by their coordinates.
+        vertices' indices, then by their coordinates. Before that, of faces with the same three places ``auto`` counts one, the
+        first of the sense that more have, so that doubled and two-sided faces do no harm; where this leaves the mesh open,
+        faces with as many twins in the other sense count as none in pieces that also have others: walls within a body. The
+        other signs take every face as it is.
     nearest : also return the nearest face.
 
     Returns
@@ -85,32 +89,58 @@ def mesh_sdf(
     Distances are right to rounding, within 2e-7 of the box's side in float32; crossings are decided by exact predicates, so rows
     through vertices and along edges count as any other. The answer does not depend on the number of threads.
 
+    The gradient sums in one order on the CPU; on CUDA only under ``torch.use_deterministic_algorithms``, by way of PyTorch,
+    slower and with some kilobyte a cell of the band.
+
+    On CUDA the tree is planted on the host, from a copy of the mesh.
+
     Cost: ``O(f log f)`` for a tree of boxes, then the cells of the band, each with the few faces that may be its nearest. Memory:
     the result and some 200 bytes a face. Winding numbers as Barill, Dickson, Schmidt, Levin and Jacobson 2018, equations 11 to 14.
     """
-    shape = _check(vertices, faces, resolution, truncation, lower, upper)
+    shape, *box = _check(vertices, faces, resolution, truncation, lower, upper)
     one_of("sign", sign, SIGNS)
-    box = [float(x) for x in lower], [float(x) for x in upper]
     asked = nearest or (torch.is_grad_enabled() and vertices.requires_grad)
     values, face = torch.ops.geospec.mesh_sdf(vertices, faces, shape, float(truncation), *box, sign, asked)
     return (values, face) if nearest else values
 
 
-def _check(vertices: Tensor, faces: Tensor, resolution: object, truncation: float, lower: object, upper: object) -> list[int]:
+def _check(
+    vertices: Tensor, faces: Tensor, resolution: object, truncation: object, lower: object, upper: object
+) -> tuple[list[int], list[float], list[float]]:
     check_floats("vertices", vertices, 3)
     check_faces("faces", faces)
     check_same_device("faces", faces, "vertices", vertices)
-    if not 0 < truncation < math.inf:
-        raise ArgumentError(problem("truncation", "a positive finite distance", truncation))
-    for name, corner in (("lower", lower), ("upper", upper)):
-        if not isinstance(corner, Sequence) or len(corner) != 3 or not all(math.isfinite(x) for x in corner):
-            raise ArgumentError(problem(name, "three finite numbers (x, y, z)", corner))
-    if not all(a < b for a, b in zip(lower, upper, strict=True)):  # type: ignore[call-overload]
-        raise ArgumentError(problem("upper", f"a corner above lower, {lower}", upper))
-    sizes = [resolution] * 3 if isinstance(resolution, int) else list(resolution) if isinstance(resolution, Sequence) else []
-    if len(sizes) != 3 or not all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in sizes):
-        raise ArgumentError(problem("resolution", "a positive whole number, or three (nz, ny, nx)", resolution))
-    return sizes
+    check_truncation(truncation)
+    low, high = three_numbers("lower", lower), three_numbers("upper", upper)
+    if not all(a < b for a, b in zip(low, high, strict=True)):
+        raise ArgumentError(problem("upper", f"a corner above lower, {low}", high))
+    return list(cell_counts("resolution", resolution)), list(low), list(high)
+
+
+def check_truncation(value: object) -> None:
+    """Want a positive finite number."""
+    if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
+        raise ArgumentError(problem("truncation", "a positive finite distance", repr(value)))
+
+
+def three_numbers(name: str, value: object, error: type[GeospecError] = ArgumentError) -> tuple[float, float, float]:
+    """Three finite numbers (x, y, z), from one for all or from any row of three."""
+    plain = value.tolist() if isinstance(value, Tensor) else value
+    row = (plain,) * 3 if isinstance(plain, numbers.Real) else tuple(plain) if isinstance(plain, Iterable) else ()
+    if len(row) != 3 or not all(isinstance(x, numbers.Real) and math.isfinite(x) for x in row):
+        raise error(problem(name, "three finite numbers (x, y, z)", repr(value)))
+    x, y, z = (float(number) for number in row)
+    return x, y, z
+
+
+def cell_counts(name: str, value: object, error: type[GeospecError] = ArgumentError) -> tuple[int, int, int]:
+    """Three positive whole numbers (nz, ny, nx), from one for all or from any row of three."""
+    plain = value.tolist() if isinstance(value, Tensor) else value
+    row = (plain,) * 3 if isinstance(plain, numbers.Integral) else tuple(plain) if isinstance(plain, Iterable) else ()
+    if len(row) != 3 or not all(isinstance(n, numbers.Integral) and not isinstance(n, bool) and n >= 1 for n in row):
+        raise error(problem(name, "a positive whole number, or three (nz, ny, nx)", repr(value)))
+    z, y, x = (int(number) for number in row)
+    return z, y, x
 
 
 def cell_centres(shape: Sequence[int], lower: Sequence[float], upper: Sequence[float], device: torch.device) -> Tensor:
@@ -157,16 +187,46 @@ def _closed(faces: Tensor) -> tuple[bool, bool]:
     return bool((balance == 0).all()), bool((count % 2 == 0).all())
 
 
-def _resolved(vertices: Tensor, faces: Tensor, sign: str) -> str:
-    """What ``"auto"`` stands for."""
-    if sign != "auto":
-        return sign
-    by_place = torch.unique(vertices, dim=0, return_inverse=True)[1][faces] if len(vertices) else faces
-    for named in (faces, by_place):
-        agree, even = _closed(named)
-        if agree or even:
-            return "nonzero" if agree else "parity"
-    return "winding"
+def _same_places(named: Tensor) -> list[list[tuple[int, bool]]]:
+    """Faces with the same three vertices, where there are two or more, each with whether it names them in an odd order."""
+    groups: dict[tuple[int, ...], list[tuple[int, bool]]] = {}
+    for face, (a, b, c) in enumerate(named.tolist()):
+        if len({a, b, c}) == 3:
+            groups.setdefault(tuple(sorted((a, b, c))), []).append((face, (a > b) ^ (b > c) ^ (a > c)))
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _pieces(named: Tensor) -> Tensor:
+    """A number for each face ``(f,)``, the same where faces hang together by their vertices."""
+    label = torch.arange(int(named.max()) + 1)
+    while True:
+        least = label[named].amin(dim=1)
+        new = label.clone().index_reduce_(0, named.reshape(-1), least.repeat_interleave(3), "amin")
+        if torch.equal(new, label):
+            return least
+        label = new
+
+
+def _resolved(vertices: Tensor, faces: Tensor, sign: str) -> tuple[str, Tensor]:
+    """What ``"auto"`` stands for, and the faces ``(f,)`` that count then."""
+    counted = torch.ones(len(faces), dtype=torch.bool)
+    if sign != "auto" or len(faces) == 0:
+        return sign, counted
+    by_place = torch.unique(vertices, dim=0, return_inverse=True)[1][faces].cpu()
+    walls = torch.zeros_like(counted)
+    for group in _same_places(by_place):
+        balance = sum(1 if odd else -1 for _, odd in group)
+        kept = group[0][0] if balance == 0 else next(face for face, odd in group if odd == (balance > 0))
+        counted[[face for face, _ in group]] = False
+        counted[kept], walls[kept] = True, balance == 0
+    piece = _pieces(by_place)
+    mixed = torch.isin(piece, piece[counted & ~walls])
+    for chosen in (counted, counted & ~(walls & mixed)):
+        for named in (faces.cpu(), by_place):
+            agree, even = _closed(named[chosen])
+            if agree or even:
+                return "nonzero" if agree else "parity", chosen
+    return "winding", chosen
 
 
 def winding_numbers(points: Tensor, corners: Tensor) -> Tensor:
@@ -218,14 +278,14 @@ def reference(
     """The op in plain PyTorch, in double: every cell against every face, one slice after the other."""
     corners = vertices.double()[faces]
     slices = cell_centres(shape, lower, upper, vertices.device).reshape(shape[0], -1, 3)
-    sign = _resolved(vertices, faces, sign)
+    sign, counted = _resolved(vertices, faces, sign)
     values, found = [], []
     for points in slices if len(faces) else ():
         with torch.no_grad():
             weights = closest_weights(points[:, None], corners[None])
             squared = (points[:, None] - (weights[..., None] * corners).sum(-2)).square().sum(-1)
             least, face = squared.min(dim=1)
-            inside = _inside(points, corners, sign)
+            inside = _inside(points, corners[counted], sign)
         chosen = torch.arange(len(points), device=points.device), face
         distance = (points - (weights[chosen][..., None] * corners[face]).sum(-2)).norm(dim=-1).clamp_max(truncation)
         values.append(torch.where(inside, -distance, distance))
@@ -273,7 +333,10 @@ def _backward(ctx, grad: Tensor, _: Tensor):
     shape, truncation, lower, upper = ctx.box
     if not ctx.known:
         face = torch.ops.geospec.mesh_sdf(vertices.detach(), faces, shape, truncation, lower, upper, "unsigned", True)[1]
-    slope = torch.ops.geospec.mesh_sdf_backward(grad, vertices, faces, values, face, lower, upper)
+    # Atomic sums differ in their last bits; PyTorch's own honour the switch.
+    repeatable = vertices.is_cuda and torch.are_deterministic_algorithms_enabled()
+    adjoint = reference_backward if repeatable else torch.ops.geospec.mesh_sdf_backward
+    slope = adjoint(grad, vertices, faces, values, face, lower, upper)
     return slope, None, None, None, None, None, None, None
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ArgumentError, ShapeError, one_of, problem
-from ..ops.mesh_sdf import SIGNS, mesh_sdf
+from ..ops.mesh_sdf import SIGNS, check_truncation, mesh_sdf
 from ..ops.neighbours import knn
 from .cloud import PointCloud
 from .fields import unit_rows
@@ -49,8 +49,7 @@ def distance_field(shape: Mesh | PointCloud, grid: Grid, truncation: float, *, s
     Source: for clouds Kolluri 2008 (distances), Barill, Dickson, Schmidt, Levin and Jacobson 2018 (signs).
     """
     one_of("sign", sign, SIGNS)
-    if not 0 < truncation < math.inf:
-        raise ArgumentError(problem("truncation", "a positive finite distance", truncation))
+    check_truncation(truncation)
     if isinstance(shape, Mesh):
         if len(shape.faces) == 0:
             raise ShapeError(problem("shape", "a mesh with at least one face", "none"))

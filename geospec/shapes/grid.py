@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..errors import ArgumentError, FileFormatError, ShapeError, problem
 from ..ops.isosurface import isosurface
+from ..ops.mesh_sdf import cell_counts, check_truncation, three_numbers
 from ..writing import write_npz
 from .mesh import Mesh
 
@@ -55,23 +56,18 @@ class Grid:
     device: torch.device | str = "cpu"
 
     def __post_init__(self) -> None:
-        shape = self.shape
-        if len(shape) != 3 or any(int(n) != n or n < 1 for n in shape):
-            raise ShapeError(problem("shape", "three positive integers (nz, ny, nx)", shape))
-        spacing = _three("spacing", self.spacing)
+        spacing = three_numbers("spacing", self.spacing, ShapeError)
         if min(spacing) <= 0:
             raise ShapeError(problem("spacing", "positive sides (x, y, z)", spacing))
-        object.__setattr__(self, "shape", tuple(int(n) for n in shape))
-        object.__setattr__(self, "lower", _three("lower", self.lower))
+        object.__setattr__(self, "shape", cell_counts("shape", self.shape, ShapeError))
+        object.__setattr__(self, "lower", three_numbers("lower", self.lower, ShapeError))
         object.__setattr__(self, "spacing", spacing)
 
     @classmethod
     def box(cls, lower: Sequence[float] | float, upper: Sequence[float] | float, resolution: int | Sequence[int]) -> Grid:
         """The box between two corners (x, y, z), in ``resolution`` cells: one number for all axes, or (nz, ny, nx)."""
-        low, high = _three("lower", lower), _three("upper", upper)
-        shape = tuple(resolution) if isinstance(resolution, Sequence) else (resolution,) * 3
-        if len(shape) != 3 or not all(isinstance(n, int) and n >= 1 for n in shape):
-            raise ShapeError(problem("resolution", "a positive integer, or three (nz, ny, nx)", resolution))
+        low, high = three_numbers("lower", lower, ShapeError), three_numbers("upper", upper, ShapeError)
+        shape = cell_counts("resolution", resolution, ShapeError)
         spacing = tuple((top - bottom) / n for bottom, top, n in zip(low, high, reversed(shape), strict=True))
         return cls(shape, low, spacing)  # type: ignore[arg-type]
 
@@ -151,8 +147,7 @@ class DistanceField:
     def __post_init__(self) -> None:
         if tuple(self.values.shape) != self.grid.shape:
             raise ShapeError(problem("values", f"the grid's shape {self.grid.shape}", tuple(self.values.shape)))
-        if not self.truncation > 0:
-            raise ArgumentError(problem("truncation", "a positive distance", self.truncation))
+        check_truncation(self.truncation)
 
     def __repr__(self) -> str:
         return f"DistanceField({' x '.join(map(str, self.grid.shape))} cells, truncation {self.truncation:g})"
@@ -183,21 +178,20 @@ class DistanceField:
             raise
         except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as cause:
             raise FileFormatError(problem(str(path), wanted, f"another or a damaged file ({cause})")) from cause
-        if version != VERSION or numbers.shape != (7,) or values.ndim != 3 or values.dtype.kind != "f":
+        if version != VERSION or numbers.shape != (7,) or numbers.dtype != np.float64 or values.ndim != 3:
             raise FileFormatError(problem(str(path), wanted, f"version {version}, arrays {values.shape} and {numbers.shape}"))
+        if values.dtype not in (np.float32, np.float64):
+            raise FileFormatError(problem(str(path), wanted, f"values of type {values.dtype.str}"))
         tensor = torch.from_numpy(values)
         *places, truncation = (float(x) for x in numbers)
-        grid = Grid(values.shape, tuple(places[:3]), tuple(places[3:]), tensor.dtype)  # type: ignore[arg-type]
-        return cls(tensor, grid, truncation)
+        try:
+            grid = Grid(values.shape, tuple(places[:3]), tuple(places[3:]), tensor.dtype)  # type: ignore[arg-type]
+            return cls(tensor, grid, truncation)
+        except (ShapeError, ArgumentError) as cause:
+            raise FileFormatError(problem(str(path), wanted, f"a field that cannot be ({cause})")) from cause
 
     def surface(self, level: float = 0.0) -> Mesh:
-        """The surface at distance ``level``, faces counter-clockwise from outside; differentiable in the values."""
+        """The surface at distance ``level``, faces counter-clockwise from outside; in the grid's type;
+        differentiable in the values."""
         vertices, faces = isosurface(self.values, level)
-        return Mesh(self.grid.from_index(vertices), faces)
-
-
-def _three(name: str, value: Sequence[float] | float) -> tuple[float, float, float]:
-    three = (value,) * 3 if isinstance(value, (int, float)) else tuple(float(v) for v in value)
-    if len(three) != 3 or not all(math.isfinite(v) for v in three):
-        raise ShapeError(problem(name, "three finite numbers (x, y, z)", value))
-    return three
+        return Mesh(self.grid.from_index(vertices.double()).to(self.grid.dtype), faces)
