@@ -44,10 +44,11 @@ def run(
     place = checked_device(device)
     import geospec
 
-    voice, clock = Voice(as_json=json, quiet=quiet), Clock()
+    voice, load = Voice(as_json=json, quiet=quiet), geospec.ShapeCode.load  # which imports what is not part of reading
+    clock = Clock()
     with voice.progress() as progress:
         progress("reading", 0, 0)
-        code = geospec.ShapeCode.load(file, level).to(place)
+        code = load(file, level).to(place)
         clock.stop("reading")
         progress("surface", 0, 0)
         mesh = code.decode(level)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -14,6 +16,8 @@ from . import encode_folder, options
 from .output import Voice, check_output, checked_device, print_json, refuse_given
 
 if TYPE_CHECKING:
+    import torch
+
     from ..codes import Loss, ShapeCode
     from ..shapes import DistanceField, Mesh, PointCloud
 
@@ -76,6 +80,9 @@ def run(
     levels: Annotated[
         int | None, typer.Option("--levels", min=1, rich_help_panel=TREES, show_default="as many as fit", help="Of the transform.")
     ] = None,
+    keep_finest: Annotated[
+        bool, typer.Option("--keep-finest", rich_help_panel=TREES, help="Trees with the finest level, eight times as large.")
+    ] = False,
     mode: Annotated[
         str,
         typer.Option(
@@ -115,6 +122,8 @@ def run(
     """
     boxed: dict[str, Any] = {"resolution": resolution, "truncation": truncation, "fill": fill, "sign": sign}
     kept: dict[str, Any] = {"k": k, "threshold": threshold, "energy": energy, "wavelet": wavelet, "levels": levels, "mode": mode}
+    if keep_finest:
+        kept["drop_finest"] = 0
     if file.is_dir():
         refuse_given(context, "a folder", image="--image", device="--device")
         folder: dict[str, Any] = {"workers": workers, "cluster": cluster, "shard_size": shard_size, "retry": retry}
@@ -125,14 +134,49 @@ def run(
     check_output("--output", output, (".gsc",), [file])
     check_output("--image", image, (".png",), [file])
     place = checked_device(device)
+    from geospec import codes
+
+    one_of("--preset", preset, tuple(codes.PRESETS))
+    voice = Voice(as_json=json, quiet=quiet)
+    read = partial(_shape_or_field, file, triangulate, repair, place)
+    result = _encode_one(context, voice, read, output, preset, image, boxed, kept)
+    _tell(voice, file, output, image, preset, result)
+    if json:
+        told = {"file": file, "output": output, "image": image, "preset": preset, "bytes": result.size, "iou": result.iou}
+        measured = {"loss": asdict(result.loss), **described_code(result.code), "trees_written": result.written.k}
+        print_json({**told, **measured, "seconds": result.clock.seconds})
+
+
+class Encoded(NamedTuple):
+    """What became of one file."""
+
+    shape: Mesh | PointCloud | DistanceField
+    code: ShapeCode
+    written: ShapeCode
+    loss: Loss
+    size: int
+    iou: float
+    clock: Clock
+
+
+def _encode_one(
+    context: typer.Context,
+    voice: Voice,
+    read: Callable[[], Mesh | PointCloud | DistanceField],
+    output: Path,
+    preset: str,
+    image: Path | None,
+    boxed: dict[str, Any],
+    kept: dict[str, Any],
+) -> Encoded:
+    """Read, encode, write and check one shape."""
     import geospec
     from geospec import codes, viz
 
-    one_of("--preset", preset, tuple(codes.PRESETS))
-    voice, clock = Voice(as_json=json, quiet=quiet), Clock()
+    clock = Clock()
     with voice.progress() as progress:
         progress("reading", 0, 0)
-        shape = _shape_or_field(file, triangulate, repair).to(place)
+        shape = read()
         clock.stop("reading")
         progress("distances", 0, 0)
         if isinstance(shape, geospec.DistanceField):
@@ -148,26 +192,24 @@ def run(
         loss = code.save(output, preset)
         clock.stop("writing")
         progress("checking", 0, 0)
-        written = geospec.ShapeCode.load(output)
+        written, size = geospec.ShapeCode.load(output), output.stat().st_size
         iou = codes.inside_iou(field.values.cpu(), written.field().values)
         if image is not None:
             drawn = field.surface() if isinstance(shape, geospec.DistanceField) else shape
-            viz.side_by_side([(drawn, file.name), (written.decode(), f"{output.name}, {output.stat().st_size:,} bytes")], image)
-    voice.say("shape", f"{file} ({shape!r})")
-    _tell(voice, code, written, preset, loss, output.stat().st_size, iou)
-    voice.say("seconds", clock)
-    voice.wrote(output, image)
-    if json:
-        told = {"file": file, "output": output, "image": image, "preset": preset, "bytes": output.stat().st_size, "iou": iou}
-        print_json({**told, "loss": asdict(loss), **described_code(code), "trees_written": written.k, "seconds": clock.seconds})
+            viz.side_by_side([(drawn, "input"), (written.decode(), f"{output.name}, {size:,} bytes")], image)
+    return Encoded(shape, code, written, loss, size, iou, clock)
 
 
-def _tell(voice: Voice, code: ShapeCode, written: ShapeCode, preset: str, loss: Loss, size: int, iou: float) -> None:
+def _tell(voice: Voice, file: Path, output: Path, image: Path | None, preset: str, result: Encoded) -> None:
+    code, loss, size, trees = result.code, result.loss, result.size, result.written.k
+    voice.say("shape", f"{file} ({result.shape!r})")
     voice.say("code", code)
-    voice.say("written", f"{preset}, {written.k:,} trees, {size:,} bytes, {8 * size / code.n_numbers:.2f} bits a number")
+    voice.say("written", f"{preset}, {trees:,} trees, {size:,} bytes, {8 * size / code.n_numbers:.2f} bits a number")
     where = f"{loss.surface:.3g} at the surface, {loss.field:.3g} anywhere; cells are {max(code.grid.spacing):.3g} wide"
     voice.say("error", f"of the rounding: {where}")
-    voice.say("IoU", f"{iou:.6f} with the inside of the distance field")
+    voice.say("IoU", f"{result.iou:.6f} with the inside of the distance field")
+    voice.say("seconds", result.clock)
+    voice.wrote(output, image)
 
 
 class Clock:
@@ -186,7 +228,7 @@ class Clock:
         return ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in self.seconds.items())
 
 
-def _shape_or_field(file: Path, triangulate: bool, repair: list[str] | None) -> Mesh | PointCloud | DistanceField:
+def _shape_or_field(file: Path, triangulate: bool, repair: list[str] | None, place: torch.device) -> Mesh | PointCloud | DistanceField:
     """What a file holds: of an npz, a distance field where it has the arrays of one."""
     import zipfile
 
@@ -195,8 +237,8 @@ def _shape_or_field(file: Path, triangulate: bool, repair: list[str] | None) -> 
     if file.suffix == ".npz" and zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
             if {"values.npy", "numbers.npy"} <= set(archive.namelist()):
-                return geospec.DistanceField.load(file)
-    return geospec.load(file, triangulate=triangulate, repair=repair or ())
+                return geospec.DistanceField.load(file).to(place)
+    return geospec.load(file, triangulate=triangulate, repair=repair or ()).to(place)
 
 
 def described_code(code: ShapeCode) -> dict[str, Any]:

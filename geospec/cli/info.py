@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import typer
+
 from . import options
-from .output import Voice, print_json
+from .output import Voice, print_json, refuse_given
 
 EXAMPLES = options.examples(
-    "geospec info scan.ply", "geospec info scan.obj --triangulate --repair largest-component", "geospec info scan.ply --json"
+    "geospec info scan.ply",
+    "geospec info scan.obj --triangulate --repair largest-component",
+    "geospec info scan.ply --json",
+    "geospec info scan.gsc",
 )
 
 
 def run(
+    context: typer.Context,
     file: options.ShapeFile,
     triangulate: options.Triangulate = False,
     repair: options.Repair = None,
@@ -19,8 +27,12 @@ def run(
 ) -> None:
     """Report on a shape: size, topology, and whatever may surprise an algorithm, with the repair that helps.
 
-    Nothing is changed. With --repair, the report is on the shape after the steps.
+    Nothing is changed. With --repair, the report is on the shape after the steps. Of a code (.gsc), what its header says.
     """
+    if file.suffix == ".gsc":
+        refuse_given(context, "a code", triangulate="--triangulate", repair="--repair")
+        _tell_code(file, as_json=json)
+        return
     import geospec
 
     report = geospec.report(geospec.load(file, triangulate=triangulate, repair=repair or ()))
@@ -30,3 +42,18 @@ def run(
         voice.say("problem" if line.startswith("- ") else "", line.removeprefix("- "), "yellow" if line.startswith("- ") else "")
     if json:
         print_json({"file": file, **report.to_dict(), "problems": report.problems})
+
+
+def _tell_code(file: Path, *, as_json: bool) -> None:
+    """What the header of a code says; its trees are not read."""
+    from ..codes.files import read_header
+
+    said, size, voice = read_header(file), file.stat().st_size, Voice(as_json=as_json)
+    voice.say("file", f"{file}, {size:,} bytes")
+    cells = " x ".join(map(str, said["shape"]))
+    voice.say("grid", f"{cells} cells (z, y, x) of {said['spacing']} from {said['lower']}, cut at {said['truncation']:.6g}")
+    left = f"{said['drop_finest']} finest left out"
+    voice.say("transform", f"{said['wavelet']}, {said['mode']}, {said['levels']} levels, {left}, {said['trees']:,} trees")
+    voice.say("written", f"{said.get('preset', 'by an unnamed preset')}; loss as stated: {said.get('loss', 'none')}")
+    if as_json:
+        print_json({"file": file, "bytes": size, **said})

@@ -40,11 +40,9 @@ class Quantiser:
     ----------
     steps : in halves of the box's longest side, by the :func:`rings` of trees: the first holds for the coarse grid too. Powers of two, so
         that what is read is the same everywhere and is not changed by another writing.
-    saturated : steps from zero to a coarse cell far from the surface.
     """
 
     steps: tuple[float, float, float]
-    saturated: int
 
     def rounded(self, exact: Coefficients) -> Coefficients:
         """Whole numbers of steps; trees of zeros are left out.
@@ -76,7 +74,7 @@ class Quantiser:
 def rings(cells: np.ndarray) -> np.ndarray:
     """How far each coarse cell is from one of the other sign, flattened: 0 next to it, 1 two cells off, 2 farther."""
     inside, outside = cells < 0, cells >= 0
-    ring = np.full(cells.shape, 2)
+    ring = np.full(cells.shape, 2, dtype=np.int8)
     for _reach in (1, 2):
         inside, outside = _grown(inside), _grown(outside)
         ring -= inside & outside
@@ -84,7 +82,10 @@ def rings(cells: np.ndarray) -> np.ndarray:
 
 
 def encoded(whole: Coefficients, saturated: int) -> Iterator[Stream]:
-    """Streams of whole numbers of steps: the coarse grid, which trees are kept, and their details level by level."""
+    """Streams of whole numbers of steps: the coarse grid, which trees are kept, and their details level by level.
+
+    ``saturated`` is the number of steps from zero to a coarse cell far from the surface: the nearer to it, the less there is to tell.
+    """
     coarse, index, details = whole
     yield "sign", 0, bitmap(coarse < 0)
     yield from _told("size", 0, zigzag(saturated - np.abs(coarse)).ravel())
@@ -120,7 +121,7 @@ def decoded(source: Source, shape: tuple[int, ...], levels: int, saturated: int)
         in_order[told[order]] = unzigzag(_heard(source, "vals", level, int(told.sum())) + 1)
         eights = np.empty_like(in_order)
         eights[order] = in_order
-        details.append(eights.reshape(len(index), -1))
+        details.append(eights.reshape(len(index), 7 * 8**level))
     return Coefficients(coarse, index, details)
 
 
@@ -146,7 +147,7 @@ def _expected(parents: np.ndarray) -> np.ndarray:
 
     Details follow those of their own band above them, and less the others of their tree.
     """
-    bands = np.abs(parents).reshape(len(parents), 7, -1).sum(axis=2)
+    bands = np.abs(parents).reshape(len(parents), 7, parents.shape[1] // 7).sum(axis=2)
     expected = 8 * bands + bands.sum(axis=1, keepdims=True)
     return np.repeat(expected.ravel(), parents.shape[1] // 7)
 

@@ -79,6 +79,11 @@ class Reader:
             raise self.error(what, "a checksum that does not fit", "the file is damaged")
         return self._inflated(packed, length, what) if packing == _DEFLATE else packed
 
+    def end(self) -> None:
+        """Refuse what follows."""
+        if self.stream.read(1):
+            raise self.error("an end after the last chunk", "more bytes", "the file is damaged")
+
     def error(self, wanted: str, got: str, hint: str = "") -> FileFormatError:
         """What is the matter with the file, as an exception to raise."""
         return FileFormatError(problem(self.name, wanted, got, hint))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..bases.wavelet import WaveletTree
 from ..errors import ArgumentError, ShapeError, problem
-from ..ops.wavelet_filters import filters
+from ..ops.wavelet3d import max_level
 from ..shapes.cloud import PointCloud
 from ..shapes.distance import distance_field
 from ..shapes.grid import DistanceField, Grid
@@ -26,6 +26,7 @@ def encode(
     energy: float | None = None,
     wavelet: str = "bior6.8",
     levels: int | None = None,
+    drop_finest: int | None = None,
     mode: str = "constant",
     truncation: float = 0.1,
     fill: float = 0.9,
@@ -38,9 +39,12 @@ def encode(
     shape : what is encoded. A cloud needs normals.
     resolution, truncation, fill, sign : of the distance field, see :func:`geospec.codes.field_in_box`; a ``DistanceField`` brings its own.
     k, threshold, energy : which trees are kept, one of the three, see :meth:`geospec.WaveletTree.filter`; by default the 16384 largest. At
-        256 cells these are the 1,129,528 numbers of Make-A-Shape.
+        256 cells these are the 1,129,528 numbers of Make-A-Shape. Details are weighed by their nearness to the surface (``truncation`` of
+        that method).
     wavelet, mode : of the transform, see :func:`geospec.ops.wavelet3d_analysis`.
-    levels : of the transform; by default as many as fit the grid's shortest side, 3 at 256 cells, but two at least: the finest is dropped.
+    levels : of the transform; by default as many as fit the grid's shortest side, 3 at 256 cells, but two at least. More are taken while
+        eight coarse cells span that side.
+    drop_finest : finest levels of details that are left out; by default one, or none where there is one level only.
 
     Returns
     -------
@@ -48,14 +52,18 @@ def encode(
 
     Raises
     ------
-    ShapeError : a shape without extent or faces, or one that has no distances.
+    ShapeError : a shape without extent or faces, one that has no distances, or one that no cell of the grid is inside of.
     ArgumentError : arguments out of range; a field that is not finite.
 
     Cost: at 256 cells 0.4 to 2 s on one thread for meshes of 10,000 to 120,000 faces, of which all but 0.15 s goes to distances.
     """
     field = shape if isinstance(shape, DistanceField) else field_in_box(shape, resolution, truncation=truncation, fill=fill, sign=sign)
-    tree = WaveletTree(field.grid.shape, _levels_that_fit(field.grid.shape, wavelet) if levels is None else levels, wavelet, mode)
-    trees = tree.filter(tree.analysis(field.values / half_side(field.grid)), k, threshold=threshold, energy=energy)
+    _check_inside(shape, field)
+    levels = _checked_levels(levels, field.grid.shape, wavelet)
+    tree = WaveletTree(field.grid.shape, levels, wavelet, mode, drop_finest=min(1, levels - 1) if drop_finest is None else drop_finest)
+    unit = half_side(field.grid)
+    found = tree.analysis(field.values / unit)
+    trees = tree.filter(found, k, threshold=threshold, energy=energy, truncation=field.truncation / unit)
     return ShapeCode(tree, trees, field.grid, field.truncation)
 
 
@@ -83,7 +91,8 @@ def field_in_box(
     """
     if not (truncation > 0 and math.isfinite(truncation)):
         raise ArgumentError(problem("truncation", "a positive share of half the box", truncation))
-    grid = (resolution if isinstance(resolution, Grid) else _cube(shape, resolution, fill)).to(shape.points.device, shape.points.dtype)
+    box = resolution if isinstance(resolution, Grid) else Grid.around(shape, resolution, fill)
+    grid = box.to(shape.points.device, shape.points.dtype)
     half, middle = half_side(grid), [(low + high) / 2 for low, high in zip(grid.lower, grid.upper, strict=True)]
     lower = tuple((low - m) / half for low, m in zip(grid.lower, middle, strict=True))
     unit = Grid(grid.shape, lower, tuple(s / half for s in grid.spacing))  # type: ignore[arg-type]
@@ -92,24 +101,23 @@ def field_in_box(
     return DistanceField(values * half, grid, truncation * half)
 
 
-def _levels_that_fit(shape: tuple[int, ...], wavelet: str) -> int:
-    """Levels until the coarse grid is about as short as the filter is long."""
-    length = len(filters(wavelet).analysis_low)
-    return max(2, int(math.log2(max(min(shape) / (length - 1), 1))))
+def _checked_levels(levels: int | None, shape: tuple[int, ...], wavelet: str) -> int:
+    """The levels that were asked for, or as many as fit; a refusal where coarse cells would be wider than an eighth of the box."""
+    fitting = max(2, max_level(min(shape), wavelet))
+    most = max(fitting, min(shape).bit_length() - 4)
+    if levels is None:
+        return fitting
+    if isinstance(levels, bool) or not isinstance(levels, int) or not 1 <= levels <= most:
+        raise ArgumentError(problem("levels", f"1 to {most} with {wavelet} on {min(shape)} cells", levels))
+    return levels
 
 
-def _cube(shape: Mesh | PointCloud, resolution: int, fill: float) -> Grid:
-    if not 0 < fill <= 1:
-        raise ArgumentError(problem("fill", "a share in (0, 1]", fill))
-    if shape.n_points == 0 or shape.points.shape[1] != 3:
-        raise ShapeError(problem("shape", "points in three dimensions", shape))
-    points = shape.points.detach().double()
-    low, high = points.amin(dim=0), points.amax(dim=0)
-    half = float((high - low).max()) / 2 / fill
-    if not half > 0:
-        raise ShapeError(problem("shape", "points that differ", "all of them at one place"))
-    middle = ((low + high) / 2).tolist()
-    return Grid.box([m - half for m in middle], [m + half for m in middle], resolution)
+def _check_inside(shape: Mesh | PointCloud | DistanceField, field: DistanceField) -> None:
+    """Refuse what has no inside on its grid: it would be decoded to nothing. What is not finite is found later."""
+    if field.values.numel() and float(field.values.detach().amin()) >= 0:
+        name = {Mesh: "mesh", PointCloud: "cloud"}.get(type(shape), "field")
+        hint = "a sheet needs a thickness before it is a solid; else more cells, or another sign, would tell"
+        raise ShapeError(problem(name, "one that encloses some volume", f"no cell inside among {field.grid.n_points:,}", hint))
 
 
 def _at(shape: Mesh | PointCloud, points: Tensor) -> Mesh | PointCloud:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
@@ -17,6 +18,9 @@ from ..shapes.mesh import Mesh
 
 if TYPE_CHECKING:
     from .files import Loss
+
+#: Samples nearer to a side of the box, in cells, count as outside of it.
+_ON_SIDE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +74,15 @@ class ShapeCode:
         return DistanceField(values, self.tree.level_grid(self.grid, level), self.truncation)
 
     def decode(self, level: int = 0) -> Mesh:
-        """The surface, in the shape's own units and float type; of a coarser grid where ``level`` is above 0."""
+        """The surface, in the shape's own units and float type; of a coarser grid where ``level`` is above 0.
+
+        It is closed: what reaches the box ends at the box's faces, since all beyond counts as outside. Where that happens, the grid is
+        copied once.
+        """
         field = self.field(level)
-        vertices, faces = isosurface(field.values)
-        return Mesh(field.grid.from_index(vertices.double()).to(self.grid.dtype), faces)
+        values, first = _closed(field, self.grid)
+        vertices, faces = isosurface(values)
+        return Mesh(field.grid.from_index(vertices.double() + vertices.new_tensor(first, dtype=torch.float64)).to(self.grid.dtype), faces)
 
     def pack(self) -> Tensor:
         """All coefficients as channels of the coarse grid ``(c, m0, m1, m2)``, zero where a tree is not kept; (64, 46, 46, 46) at 256."""
@@ -146,3 +155,34 @@ class ShapeCode:
 def half_side(grid: Grid) -> float:
     """Half the longest side of a grid's box: the unit of length of a code's coefficients."""
     return max(high - low for low, high in zip(grid.lower, grid.upper, strict=True)) / 2
+
+
+def _closed(field: DistanceField, box: Grid) -> tuple[Tensor, tuple[int, ...]]:
+    """Values of the cells within a box, and past each side that some of its cells are inside at, one layer that is outside.
+
+    The layer's values let the surface go no farther than the side of the box. Also the place (x, y, z) of the first value in the field.
+    """
+    spans = [_span(field.grid, box, axis) for axis in range(3)]
+    inner = field.values[tuple(slice(begin, end) for begin, end, _ in spans)]
+    reached = [tuple(int(inner.numel() > 0 and bool((inner.select(axis, side) < 0).any())) for side in (0, -1)) for axis in range(3)]
+    first = [begin - before for (begin, _, _), (before, _) in zip(spans, reached, strict=True)]
+    if not any(map(any, reached)):
+        return inner, tuple(first[::-1])
+    last = [end + behind for (_, end, _), (_, behind) in zip(spans, reached, strict=True)]
+    missing = [(max(-low, 0), max(high - n, 0)) for low, high, n in zip(first, last, field.grid.shape, strict=True)]
+    held = field.values[tuple(slice(max(low, 0), high) for low, high in zip(first, last, strict=True))]
+    values = torch.nn.functional.pad(held[None, None], [n for pair in missing[::-1] for n in pair], mode="replicate")[0, 0]
+    for axis, (_, _, gaps) in enumerate(spans):
+        for side, within, gap, there in zip((0, -1), (1, -2), gaps, reached[axis], strict=True):
+            if there:
+                least = values.select(axis, within).abs() * max(1 / gap - 1, 0)
+                values.select(axis, side).copy_(torch.maximum(values.select(axis, side), least))
+    return values, tuple(first[::-1])
+
+
+def _span(grid: Grid, box: Grid, axis: int) -> tuple[int, int, tuple[float, float]]:
+    """The samples of a grid along an axis that lie within a box, as a slice, and how far its sides are from their ends, in cells."""
+    x = 2 - axis
+    low, high = ((side[x] - grid.lower[x]) / grid.spacing[x] - 0.5 for side in (box.lower, box.upper))
+    begin, end = max(0, math.ceil(low + _ON_SIDE)), min(grid.shape[axis], math.floor(high - _ON_SIDE) + 1)
+    return begin, max(end, begin), (begin - low, high - end + 1)

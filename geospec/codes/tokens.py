@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import FileFormatError, problem
+from ..errors import ArgumentError, problem
 
 #: Numbers below this are their own token.
 DIRECT = 128
@@ -19,7 +19,7 @@ def zigzag(values: np.ndarray) -> np.ndarray:
 
 def unzigzag(values: np.ndarray) -> np.ndarray:
     """The inverse of :func:`zigzag`."""
-    return np.where(values & 1, -(values + 1) // 2, values // 2)
+    return (values >> 1) ^ -(values & 1)
 
 
 def to_tokens(values: np.ndarray) -> tuple[bytes, bytes]:
@@ -37,30 +37,33 @@ def to_tokens(values: np.ndarray) -> tuple[bytes, bytes]:
 
 
 def rest_length(tokens: np.ndarray) -> int:
-    """Bytes of the second result of :func:`to_tokens`, told from the first."""
-    return (int(_rest(tokens).sum()) + 7) // 8
-
-
-def from_tokens(tokens: np.ndarray, rest: bytes) -> np.ndarray:
-    """The numbers of :func:`to_tokens` as int64.
+    """Bytes of the second result of :func:`to_tokens`, told from the first.
 
     Raises
     ------
-    FileFormatError : a token that stands for nothing.
+    ArgumentError : a token that stands for nothing.
     """
     if tokens.size and int(tokens.max()) > LAST:
-        raise FileFormatError(problem("token", f"at most {LAST}", int(tokens.max())))
-    token, count = tokens.astype(np.int64), _rest(tokens)
-    values = np.where(token < DIRECT, token, (4 + token % 4) << count)
+        raise ArgumentError(problem("token", f"at most {LAST}", int(tokens.max())))
+    return (int(_rest(tokens[tokens >= DIRECT]).sum()) + 7) // 8
+
+
+def from_tokens(tokens: np.ndarray, rest: bytes) -> np.ndarray:
+    """The numbers of :func:`to_tokens` as int64, of tokens that :func:`rest_length` has taken."""
+    values = tokens.astype(np.int64)
+    large = np.flatnonzero(tokens >= DIRECT)  # mostly few
+    count = _rest(tokens[large])
+    told = (4 + (values[large] & 3)) << count
     owner, place = _bits(count)
     bits = np.unpackbits(np.frombuffer(rest, np.uint8), count=len(owner)).astype(np.int64)
-    np.add.at(values, owner, bits << place)
+    np.add.at(told, owner, bits << place)
+    values[large] = told
     return values
 
 
 def _rest(tokens: np.ndarray) -> np.ndarray:
-    """Bits that each token leaves untold."""
-    return np.where(tokens < DIRECT, 0, (tokens.astype(np.int64) - DIRECT) // 4 + 5)
+    """Bits that tokens of large numbers leave untold."""
+    return (tokens.astype(np.int64) - DIRECT) // 4 + 5
 
 
 def _bits(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -83,3 +83,38 @@ def test_files_that_are_no_codes(run, encoded, tmp_path, content, message):
     assert [path.name for path in tmp_path.iterdir()] == ["x.gsc"]
     assert "none.gsc" in run("decode", tmp_path / "none.gsc", "-o", tmp_path / "x.ply").error
     assert "--output: wanted a file that ends in .ply or .obj" in run("decode", encoded, "-o", tmp_path / "x.pcd").error
+
+
+def test_levels_and_the_finest_one(run, shapes, tmp_path):
+    """One level alone; trees with and without the finest; more levels than fit are refused by name."""
+    words = ("encode", shapes / "a.off", "-o", tmp_path / "a.gsc", "--resolution", 32, "-q")
+    for more, levels, dropped in ((("--levels", 1), 1, 0), ((), 2, 1), (("--keep-finest",), 2, 0)):
+        assert run(*words, *more).code == 0
+        tree = ShapeCode.load(tmp_path / "a.gsc").tree
+        assert (tree.levels, tree.drop_finest) == (levels, dropped)
+    assert "levels: wanted 1 to 2 with bior6.8 on 32 cells, got 8" in run(*words, "--levels", 8).error
+
+
+def test_a_sheet_is_refused(run, tmp_path):
+    (tmp_path / "sheet.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    words = ("encode", tmp_path / "sheet.obj", "-o", tmp_path / "a.gsc", "--resolution", 16)
+    assert "wanted one that encloses some volume, got no cell inside" in run(*words).error
+    assert not (tmp_path / "a.gsc").exists()
+
+
+def test_info_of_a_code(run, encoded, tmp_path):
+    """The header alone, even where the rest is cut off."""
+    (tmp_path / "cut.gsc").write_bytes(encoded.read_bytes()[:2000])
+    told = json.loads(run("info", tmp_path / "cut.gsc", "--json").out)
+    assert (told["bytes"], told["preset"], told["shape"], told["levels"]) == (2000, "near-lossless", [48] * 3, 2)
+    assert told["loss"]["iou"] > 0.99
+    human = run("info", encoded)
+    assert "48 x 48 x 48 cells" in human.out
+    assert f"{encoded.stat().st_size:,} bytes" in human.out
+    assert "another kind of file" in run("info", _nonsense(tmp_path)).error
+    assert "--repair: wanted nothing with a code" in run("info", encoded, "--repair", "unreferenced").error
+
+
+def _nonsense(folder):
+    (folder / "x.gsc").write_bytes(b"no code")
+    return folder / "x.gsc"

@@ -1,6 +1,7 @@
 """Code files: what comes back, what is measured, and bytes that are not to be trusted."""
 
 import contextlib
+import dataclasses
 import errno
 import io
 import json
@@ -231,6 +232,13 @@ def forged(file, change):
         ("wavelet", "__import__"),
         ("mode", 3),
         ("levels", 29),
+        ("levels", 11),
+        ("steps", [1e308] * 3),
+        ("steps", [1e-310] * 3),
+        ("lower", [1e308, 0, 0]),
+        ("spacing", [1e308] * 3),
+        ("spacing", [1e-300] * 3),
+        ("truncation", 1e308),
         ("levels", 10**30),
         ("drop_finest", 2),
         ("trees", 10**9),
@@ -242,6 +250,74 @@ def forged(file, change):
 def test_forged_headers(file, entry, value):
     with pytest.raises(FileFormatError):
         read(forged(file, lambda header: header.update({entry: value})))
+
+
+def test_headers_are_checked_before_a_byte_is_written(code, tmp_path):
+    """What is saved can be read: a truncation far beyond the box tells nothing, lengths that files do not hold are refused."""
+    for far in (1e6, 1e9, 1e24):
+        field = geospec.DistanceField(code.field().values, code.grid, far)
+        for preset in PRESETS:
+            back = read(written(geospec.encode(field), preset))
+            assert back.truncation == far
+            assert inside_iou(field.values, back.field().values) > 0.95
+    (tmp_path / "a.gsc").write_bytes(b"older")
+    for entry, change in (
+        ("truncation", {"truncation": 1e30}),
+        ("truncation", {"truncation": math.inf}),
+        ("spacing", {"grid": geospec.Grid(code.grid.shape, (0, 0, 0), (1e-30,) * 3)}),
+    ):
+        for preset in ("lossless", "tiny"):
+            with pytest.raises(ArgumentError, match=f"{entry}: wanted .* 2.80, got .*no file can hold it"):
+                dataclasses.replace(code, **change).save(tmp_path / "a.gsc", preset)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.gsc"]
+    assert (tmp_path / "a.gsc").read_bytes() == b"older"
+
+
+def test_iou_of_nothing_is_none(code):
+    none = ShapeCode.unpack(torch.zeros_like(code.pack()), like=code)
+    assert math.isnan(inside_iou(none.field().values, none.field().values))
+    stream = io.BytesIO()
+    assert none.save(stream).iou is None
+    assert b'"iou":null' in stream.getvalue()
+
+
+def test_files_end_after_the_last_chunk(file, tmp_path):
+    """In a stream something else may follow; a part of a file may be read all the same."""
+    (tmp_path / "a.gsc").write_bytes(file + b"x")
+    with pytest.raises(FileFormatError, match=r"a.gsc: wanted an end after the last chunk, got more bytes"):
+        ShapeCode.load(tmp_path / "a.gsc")
+    assert ShapeCode.load(tmp_path / "a.gsc", 2).k == 0
+    assert torch.equal(read(file + b"x").pack(), read(file).pack())
+
+
+def test_the_header_alone(file, tmp_path):
+    (tmp_path / "a.gsc").write_bytes(file[:1000])
+    said = geospec.codes.files.read_header(tmp_path / "a.gsc")
+    assert (said["shape"], said["preset"], said["loss"]["iou"]) == ([64] * 3, "near-lossless", pytest.approx(1, abs=1e-3))
+    (tmp_path / "a.gsc").write_bytes(forged(file, lambda header: header.update(levels=0)))
+    with pytest.raises(FileFormatError, match="a.gsc: wanted levels: 1 to 10, got 0"):
+        geospec.codes.files.read_header(tmp_path / "a.gsc")
+
+
+def test_deep_trees_of_a_small_file(deep):
+    """Ten levels of no tree, as a header may say, are read or refused by name."""
+    none = written(ShapeCode.unpack(torch.zeros_like(deep.pack()), like=deep))
+    for levels in range(1, 11):
+        with contextlib.suppress(FileFormatError):
+            read(forged(none, lambda header, levels=levels: header.update(levels=levels, drop_finest=0)))
+
+
+def test_a_bad_token_names_the_file(file):
+    place, _ = list(chunks(file))[1]
+    length = struct.unpack("<I", file[place + 12 : place + 16])[0]
+    with pytest.raises(FileFormatError, match=r"stream: wanted sound numbers, got token: wanted at most 227, got 255"):
+        read(with_chunk(file, 1, b"\xff" * length, 0, length))
+
+
+def test_grids_that_padding_makes_huge(file):
+    """A thin grid whose coefficients would be many times its cells."""
+    with pytest.raises(FileFormatError, match="coefficients a level"):
+        read(forged(file, lambda header: header.update(shape=[1, 1, 1 << 28])))
 
 
 def test_missing_entries_and_other_json(file):

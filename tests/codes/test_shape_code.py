@@ -97,6 +97,79 @@ def test_levels_of_detail_lie_where_the_finest_does(code, level):
     assert len(coarse.faces) <= len(finest.faces) / 3**level
 
 
+def brick():
+    """A closed brick of sides 1, 2 and 1.5, as its six faces cut in two."""
+    corners = torch.tensor([[x, y, z] for x in (0.0, 1.0) for y in (0.0, 2.0) for z in (0.0, 1.5)])
+    quads = torch.tensor([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]])
+    return Mesh(corners, torch.cat([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]))
+
+
+def volume(mesh):
+    """Of what a closed mesh bounds; a mesh with an open edge fails."""
+    sides = torch.cat([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]], mesh.faces[:, [2, 0]]])
+    there, back = (sides @ torch.tensor(weights) for weights in ([mesh.n_points, 1], [1, mesh.n_points]))
+    assert len(sides) > 0
+    assert torch.equal(there.sort().values, back.sort().values)
+    a, b, c = mesh.vertices.double()[mesh.faces].unbind(dim=1)
+    return float((a * torch.linalg.cross(b, c)).sum() / 6)
+
+
+@pytest.mark.parametrize("mode", ["constant", "periodization"])
+@pytest.mark.parametrize("level", [0, 1, 2])
+@pytest.mark.parametrize("fill", [0.9, 0.97, 1.0])
+def test_shapes_that_reach_the_box_are_closed_there(mode, level, fill):
+    for mesh, size in ((brick(), 3.0), (icosphere(3), 4.15)):
+        code = geospec.encode(mesh, 48, fill=fill, wavelet="db2", levels=3, mode=mode)
+        decoded = code.decode(level)
+        assert volume(decoded) == pytest.approx(size, rel=(0.02, 0.03, 0.06)[level])
+        low, high = (torch.tensor(corner) for corner in (code.grid.lower, code.grid.upper))
+        assert bool(((decoded.vertices >= low - 1e-5) & (decoded.vertices <= high + 1e-5)).all())
+        if fill == 1:  # flush with the box, whose cells' centres lie half a cell within
+            assert float(decoded.vertices[:, 1].amin() - low[1]) == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_grid_within_the_shape_is_the_box(level):
+    """Nothing but inside: the surface is the box, less its edges; the field is as it was."""
+    code = geospec.encode(icosphere(2), Grid.box((-0.3, -0.2, -0.3), (0.3, 0.2, 0.3), 24))
+    before = code.field(level).values
+    assert volume(code.decode(level)) == pytest.approx(0.6 * 0.4 * 0.6, rel=0.02)
+    assert torch.equal(code.field(level).values, before)
+    assert bool((before < 0).all())
+
+
+def test_the_finest_level_may_stay(mesh):
+    """With all trees and all levels the code is the field; one level alone has nothing to drop."""
+    field = field_in_box(mesh, 32)
+    all_of_it = geospec.encode(field, k=10**6, drop_finest=0)
+    assert (all_of_it.tree.levels, all_of_it.tree.drop_finest) == (2, 0)
+    torch.testing.assert_close(all_of_it.field().values, field.values, rtol=0, atol=1e-5)
+    assert float((geospec.encode(field, k=10**6).field().values - field.values).abs().max()) > 1e-3
+    single = geospec.encode(field, levels=1)
+    assert (single.tree.levels, single.tree.drop_finest) == (1, 0)
+    assert inside_iou(field.values, single.field().values) > 0.999
+    with pytest.raises(ArgumentError, match="drop_finest: wanted between 0 and 1"):
+        geospec.encode(field, drop_finest=2)
+
+
+def test_near_trees_come_first(mesh):
+    """Of equally many trees those near the surface tell more of the inside than the paper's, which are the largest anywhere."""
+    field = field_in_box(mesh, 64)
+    near = geospec.encode(field, k=1000)
+    unit = half_side(field.grid)
+    largest = near.tree.filter(near.tree.analysis(field.values / unit), 1000)
+    papers = ShapeCode(near.tree, largest, field.grid, field.truncation)
+    assert inside_iou(field.values, near.field().values) > inside_iou(field.values, papers.field().values) + 0.0005
+
+
+@pytest.mark.parametrize(("sign", "name"), [("auto", "mesh"), ("unsigned", "mesh"), ("auto", "field")])
+def test_what_has_no_inside(sign, name):
+    sheet = Mesh(torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]]), torch.tensor([[0, 1, 2]]))
+    shape = icosphere(2) if sign == "unsigned" else sheet if name == "mesh" else field_in_box(sheet, 24)
+    with pytest.raises(ShapeError, match=f"{name}: wanted one that encloses some volume, got no cell inside among 13,824"):
+        geospec.encode(shape, 24, sign=sign)
+
+
 def test_pack_and_unpack_are_inverse(code, deep):
     for one in (code, deep):
         back = ShapeCode.unpack(one.pack(), like=one)
@@ -141,9 +214,9 @@ def test_shapes_that_cannot_be_encoded():
     empty = torch.zeros(0, 3)
     with pytest.raises(ShapeError, match="at least one face"):
         geospec.encode(Mesh(torch.rand(4, 3), torch.zeros(0, 3, dtype=torch.int64)), 32)
-    with pytest.raises(ShapeError, match="points in three dimensions"):
+    with pytest.raises(ShapeError, match="at least one point"):
         geospec.encode(Mesh(empty, torch.zeros(0, 3, dtype=torch.int64)), 32)
-    with pytest.raises(ShapeError, match="all of them at one place"):
+    with pytest.raises(ShapeError, match="points that are not all one"):
         geospec.encode(Mesh(torch.ones(3, 3), torch.tensor([[0, 1, 2]])), 32)
     with pytest.raises(ShapeError, match="normals"):
         geospec.encode(PointCloud(torch.rand(50, 3)), 32)
@@ -159,12 +232,14 @@ def test_shapes_that_cannot_be_encoded():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fill": 0.0}, "fill: wanted a share"),
-        ({"fill": float("nan")}, "fill: wanted a share"),
+        ({"fill": 0.0}, "fill: wanted a part"),
+        ({"fill": float("nan")}, "fill: wanted a part"),
         ({"truncation": -1.0}, "truncation: wanted"),
         ({"truncation": float("inf")}, "truncation: wanted"),
         ({"resolution": 0}, "resolution: wanted"),
-        ({"levels": 0}, "levels: wanted"),
+        ({"levels": 0}, "levels: wanted 1 to 2 with bior6.8 on 16 cells"),
+        ({"levels": 8}, "levels: wanted 1 to 2"),
+        ({"levels": True}, "levels: wanted"),
         ({"sign": "guess"}, "sign: wanted"),
         ({"mode": "mirror"}, "mode: wanted"),
         ({"wavelet": "no"}, "wavelet"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from geospec import FileFormatError
+from geospec import ArgumentError
 from geospec.codes import tokens
 
 
@@ -35,5 +35,5 @@ def test_zigzag_keeps_small_numbers_small():
 
 
 def test_a_token_that_stands_for_nothing():
-    with pytest.raises(FileFormatError, match="at most 227, got 228"):
-        tokens.from_tokens(np.array([228], dtype=np.uint8), bytes(8))
+    with pytest.raises(ArgumentError, match="at most 227, got 228"):
+        tokens.rest_length(np.array([228], dtype=np.uint8))
