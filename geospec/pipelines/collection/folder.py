@@ -126,8 +126,8 @@ class CollectionFolder:
             if strange is not None:
                 raise ArgumentError(problem("out", "an empty folder, or one of shards", f"{self.path}, which holds {strange}"))
             with written_aside(header) as aside:
-                kind = {"geospec": "collection", "version": _VERSION, "begun_by": __version__}
-                aside.write_text(json.dumps({**kind, **options}, indent=2) + "\n")
+                what = {"geospec": "collection", "version": _VERSION, "begun_by": __version__}
+                aside.write_text(json.dumps({**what, **options}, indent=2) + "\n")
             return
         try:
             begun = json.loads(header.read_text())
