@@ -88,7 +88,7 @@ def encode_collection(
         ``cluster`` without ``distributed``. OSError : a source that cannot be read, or what cannot be written, as on a full disk. Whole
         shards are left in any case, and the same call goes on.
 
-    Cost: that of :func:`geospec.encode` and :func:`geospec.load` for each file, and about 3 s for each worker to start.
+    Cost: that of :func:`geospec.encode` and :func:`geospec.load` for each file, and about 2 s until the first worker is there.
     """
     start = time.perf_counter()
     _check_numbers(workers=workers, shard_size=shard_size)
