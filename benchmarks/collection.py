@@ -4,7 +4,8 @@
     python -m benchmarks.collection ROOM --shapes 60 --shard-size 4   # a quick look
 
 ROOM keeps the meshes for the next time. All runs have to write the same bytes. Beside the wall time stands the sum of the shapes' own
-seconds over cores and wall time: what is not lost to starting, waiting and writing. The last row needs the extra ``distributed``.
+seconds over cores and wall time: what is not lost to starting, waiting and writing. The last row needs the extra ``distributed``. A
+solid costs 0.13 s of one core, and all runs together those of 2.5 workers alone: on two quiet cores about 6 minutes for a thousand.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from .machine import describe
 
 #: What two workers have to reach over one.
 WANTED = 1.8
+HEADINGS = ("wall time", "first shape", "at work", "speed-up", "shapes", "failures")
+_ROW = "{:<24}" + len(HEADINGS) * "{:>12}"
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,8 @@ class Measured:
         """A line of the table."""
         lines = [json.loads(line) for line in (self.result.folder / "manifest.jsonl").read_text().splitlines()]
         busy = sum(line["seconds"] for line in lines) / cores / self.seconds
-        count = f"{self.result.shapes:,} shapes, {len(self.result.failures)} failures"
-        return f"| {name} | {self.seconds:.1f} s | {self.start:.1f} s | {100 * busy:.0f} % | **{one / self.seconds:.2f}** | {count} |"
+        times = (f"{self.seconds:.1f} s", f"{self.start:.1f} s", f"{100 * busy:.0f} %", f"{one / self.seconds:.2f}")
+        return _ROW.format(name, *times, f"{self.result.shapes:,}", len(self.result.failures))
 
 
 def made(room: Path, count: int) -> Path:
@@ -117,7 +120,7 @@ def main() -> None:
     print(f"{options.shapes:,} solids at {options.resolution}^3, {options.shard_size} in a shard; {describe(('distributed',))}\n")
     first = measured(made(options.room, 1), options.room / "first", resolution=options.resolution)
     print(f"The first worker of a process begins after {first.start:.1f} s, for imports; those below come later.\n")
-    print("| who | wall time | until the first shape | at work | against one | |\n| --- | --- | --- | --- | --- | --- |", flush=True)
+    print(_ROW.format("", *HEADINGS), flush=True)
     runs: dict[str, Measured] = {}
 
     def run(name: str, cores: int, **rest: Any) -> None:
@@ -134,7 +137,7 @@ def main() -> None:
     kept = shards(runs["one worker"].result)
     same = all(shards(each.result) == kept for each in runs.values())
     ratio = runs["one worker"].seconds / runs["two workers"].seconds
-    print(f"\nThe bytes are {'the same' if same else '**not** the same'}; two workers: {ratio:.2f} of {WANTED} asked.")
+    print(f"\nThe bytes are {'the same' if same else 'NOT the same'}; two workers: {ratio:.2f} of {WANTED} asked.")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Imports point one way. Read from the source, so that an import inside a function counts too."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,9 +79,6 @@ def test_every_public_name_resolves():
 
 def test_import_is_light():
     """Heavy packages load at use; only torch and NumPy may come with ``import geospec``."""
-    import subprocess
-    import sys
-
     code = (
         "import torch, sys; before = set(sys.modules); import geospec; "
         "print(*sorted({m.partition('.')[0] for m in set(sys.modules) - before} - {'geospec'}))"
@@ -87,3 +86,10 @@ def test_import_is_light():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"scipy", "trimesh", "PIL", "typer", "rich", "pymetis", "potpourri3d", "robust_laplacian", "open3d", "safetensors"}
     assert not heavy & set(loaded)
+
+
+@pytest.mark.parametrize("module", ["geospec.ops", "geospec.codes", "geospec.pipelines", "geospec.cli.app"])
+def test_the_compiler_is_not_imported(module):
+    """``torch._dynamo`` takes longer than all the rest."""
+    code = f"import sys, {module}; sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

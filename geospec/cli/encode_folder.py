@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import GeospecError, problem
 from .output import Voice, check_folder, print_json
 
 FOLDERS = "Folders (FILE is a folder)"
@@ -17,6 +18,8 @@ EXAMPLES = (
 )
 #: Failures that are printed; all are in the list.
 _SHOWN = 5
+#: Exit code of a run after which some shapes have no code.
+SOME_FAILED = 3
 
 Workers = Annotated[
     int,
@@ -33,11 +36,23 @@ Cluster = Annotated[
     ),
 ]
 ShardSize = Annotated[int, typer.Option("--shard-size", min=1, rich_help_panel=FOLDERS, help="Shapes in a shard.")]
-Retry = Annotated[bool, typer.Option("--retry", rich_help_panel=FOLDERS, help="Try the files again that failed in an earlier run.")]
+Retry = Annotated[
+    bool,
+    typer.Option(
+        "--retry",
+        rich_help_panel=FOLDERS,
+        help="Try the files again that failed in an earlier run. The exit code is 3 where some have no code in the end, 2 where none has.",
+    ),
+]
 
 
 def run(source: Path, output: Path, *, encoding: dict[str, Any], json: bool, quiet: bool, **plan: Any) -> None:
-    """Encode what lies in a folder; ``encoding`` and ``plan`` are options of :func:`geospec.pipelines.encode_collection`."""
+    """Encode what lies in a folder; ``encoding`` and ``plan`` are options of :func:`geospec.pipelines.encode_collection`.
+
+    Raises
+    ------
+    GeospecError : no shape at all has a code. typer.Exit : with :data:`SOME_FAILED`, where some have none.
+    """
     check_folder("--output", output)
     from geospec import pipelines
 
@@ -51,6 +66,13 @@ def run(source: Path, output: Path, *, encoding: dict[str, Any], json: bool, qui
         voice.say("failed", f"{failure['source']}: {failure['error']}: {failure['message']}", "yellow")
     if len(result.failures) > _SHOWN:
         voice.say("failed", f"{len(result.failures) - _SHOWN:,} more, in failures.jsonl", "yellow")
+    if result.others:
+        voice.say("other files", f"{len(result.others):,} that hold no shape, such as {result.others[0]}")
     voice.wrote(result.folder)
     if json:
         print_json(vars(result))
+    if not result.shapes:
+        got = f"{len(result.failures):,} failures"
+        raise GeospecError(problem(str(source), "a shape that can be encoded", got, f"see {result.folder / 'failures.jsonl'}"))
+    if result.failures:
+        raise typer.Exit(SOME_FAILED)

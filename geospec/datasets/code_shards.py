@@ -70,7 +70,8 @@ class ShapeCodes(Dataset):
         return tuple(place.key for _, place in self._places)
 
     def record(self, which: int | str) -> dict[str, Any]:
-        """Where an item came from: ``source`` with its ``size``, ``mtime_ns``, ``sha256``, ``points`` and ``faces``; the code's ``trees``."""
+        """Where an item came from: ``source`` with its ``size``, ``mtime_ns``, ``sha256``, ``points`` and ``faces``, or ``cells`` of a
+        distance field; the code's ``trees``."""
         shard, place = self._place(which)
         return read_record(self.folder / shard, place)
 

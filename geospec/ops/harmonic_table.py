@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import ArgumentError, one_of, problem
+from .constant import constant_result
 
 #: Beyond these the recurrence leaves the range of the type near the poles.
 LARGEST_DEGREE = {torch.float32: 128, torch.float64: 1000}
@@ -95,7 +96,7 @@ def _factors(convention: HarmonicConvention, degree: int) -> Tensor:
     return torch.from_numpy(convention._factor(l, np.abs(m)))
 
 
-@torch.compiler.assume_constant_result
+@constant_result
 def recurrence(degree: int, convention: HarmonicConvention, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Coefficients of the recurrence in the degree, ``((degree + 1)(degree + 2) / 2, 4)``: rows by order ``m``, then degree ``l``.
 

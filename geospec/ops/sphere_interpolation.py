@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..errors import ArgumentError, problem
 from . import library  # noqa: F401  (registers the ops)
+from .constant import constant_result
 from .harmonic_table import HarmonicConvention, recurrence
 from .spherical_harmonics import degree_of, reference_length
 
@@ -54,7 +55,7 @@ def _bump(width: int, oversampling: float) -> float:
     return math.pi * width * (1 - 0.5 / oversampling)
 
 
-@torch.compiler.assume_constant_result
+@constant_result
 def bump_pieces(dtype: torch.dtype, device: torch.device) -> Tensor:
     """The bump on each of the steps between nodes that it covers: ``(width, terms)`` coefficients, the highest power first, of
     polynomials in ``2 s - 1``, where ``s`` in [0, 1) is the place within a step."""
@@ -82,7 +83,7 @@ def _sharpening(degree: int, half: int, width: int, oversampling: float) -> NDAr
     return math.sinh(beta) / beta * root / np.sinh(root)
 
 
-@torch.compiler.assume_constant_result
+@constant_result
 def grid_tables(degree: int, convention: HarmonicConvention, dtype: torch.dtype, device: torch.device, slopes: bool) -> Tables:
     """Tables of a degree; with ``slopes`` those of ``df/dtheta`` and ``df/dphi / sin(theta)``, polynomials of degree ``L`` like ``f``."""
     return _grid_tables(degree, convention, dtype, device, slopes)

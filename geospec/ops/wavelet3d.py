@@ -11,6 +11,7 @@ from torch import Tensor
 from ..errors import ArgumentError, one_of, problem
 from . import library  # noqa: F401  (registers the ops)
 from .checks import check_same_device
+from .constant import constant_result
 from .wavelet_filters import filters
 
 #: How a signal goes on beyond its ends, in PyWavelets' words.
@@ -125,12 +126,12 @@ def _check_details(detail: object, coarse: Tensor, sizes: tuple[int, ...]) -> No
     check_same_device("coefficients", detail, "the coarse grid", coarse)
 
 
-@torch.compiler.assume_constant_result
+@constant_result
 def _analysis_taps(wavelet: str) -> Tensor:
     return _taps(wavelet)[0]
 
 
-@torch.compiler.assume_constant_result
+@constant_result
 def _synthesis_taps(wavelet: str) -> Tensor:
     return _taps(wavelet)[1]
 

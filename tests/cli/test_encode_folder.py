@@ -26,13 +26,30 @@ def test_a_folder_becomes_shards_and_the_same_command_goes_on(run, folder, tmp_p
     said = run("encode", folder, "-o", out, "--workers", 2, "--shard-size", 1, *WORDS)
     assert said.code == 0
     assert "2 in 2 shards" in said.out
-    assert "notes.txt: FileFormatError" in said.out
+    assert "1 that hold no shape, such as notes.txt" in said.out
     assert ShapeCodes(out).keys == ("a", "b")
     geospec.save(bumpy_sphere(1), folder / "c.off")
     said = run("encode", folder, "-o", out, "--json", *WORDS)
     told = json.loads(said.out)
     assert (told["encoded"], told["shapes"], told["shards"], told["folder"]) == (1, 3, 3, str(out))
-    assert [failure["source"] for failure in told["failures"]] == ["notes.txt"]
+    assert (told["failures"], told["others"]) == ([], ["notes.txt"])
+
+
+def test_the_exit_code_says_what_failed(run, tmp_path):
+    meshes, out = tmp_path / "meshes", tmp_path / "shards"
+    meshes.mkdir()
+    (meshes / "bad.off").write_text("OFF")
+    said = run("encode", meshes, "-o", out, *WORDS)
+    assert f"a shape that can be encoded, got 1 failures; see {out / 'failures.jsonl'}" in said.err
+    assert said.code == 2
+    geospec.save(bumpy_sphere(1), meshes / "good.off")
+    said = run("encode", meshes, "-o", out, *WORDS)
+    assert "bad.off: FileFormatError" in said.out
+    assert said.code == 3
+    assert run("encode", meshes, "-o", out, *WORDS).code == 3  # nothing is left to do, and one is still without a code
+    (meshes / "bad.off").unlink()
+    geospec.save(bumpy_sphere(1), meshes / "bad.off")
+    assert run("encode", meshes, "-o", out, *WORDS).code == 0
 
 
 def test_refusals_of_folders(run, folder, tmp_path):

@@ -1,5 +1,6 @@
 """Collections: nothing lost, nothing twice, whatever dies; and what goes wrong is told by name."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from geospec.codes.shards import read_bytes, read_places
 from geospec.datasets import ShapeCodes
 from geospec.errors import ArgumentError, FileFormatError, GeospecError, MissingDependencyError
 from geospec.pipelines import encode_collection
-from geospec.pipelines.collection.engines import on_this_machine
+from geospec.pipelines.collection.engines import _Worker, on_this_machine
 from geospec.pipelines.collection.folder import locked
 from geospec.pipelines.collection.task import ShardTask, Source
 from geospec.testing import bumpy_sphere
@@ -68,6 +70,16 @@ def members(folder: Path) -> dict[str, bytes]:
     return {place.key: read_bytes(path, place.code) for path in folder.glob("*.tar") for place in read_places(path)}
 
 
+def test_another_geospec_does_not_go_on(room, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("geospec.pipelines.collection.folder.__version__", "99.0")
+        with pytest.raises(
+            ArgumentError, match=f"out: wanted a folder begun by geospec 99.0, as this is, got .* begun by {geospec.__version__}"
+        ):
+            again(room)
+    assert again(room).encoded == 0
+
+
 def kill_one() -> None:
     os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
 
@@ -87,8 +99,9 @@ def room(made, tmp_path):
     """A copy of it, to change."""
     shutil.copytree(made[0] / "shapes", tmp_path / "shapes")
     shutil.copytree(made[0] / "shards", tmp_path / "shards")
-    header = tmp_path / "shards" / "collection.json"
-    header.write_text(header.read_text().replace(str(made[0]), str(tmp_path)))
+    for name in ("collection.json", "plan.jsonl"):
+        file = tmp_path / "shards" / name
+        file.write_text(file.read_text().replace(str(made[0]), str(tmp_path)))
     return tmp_path
 
 
@@ -221,6 +234,18 @@ def test_a_shard_that_cannot_be_written_stops_the_run(made, tmp_path):
     assert not multiprocessing.active_children()
 
 
+def test_workers_and_their_server_are_never_interrupted(made):
+    """A terminal sends an interrupt to all processes; the server would answer with a traceback, of its imports."""
+    server = _Worker()
+    try:
+        for pid in (forkserver._forkserver._forkserver_pid, server.process.pid):
+            blocked = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigBlk"))
+            assert int(blocked.split()[1], 16) >> (signal.SIGINT - 1) & 1
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    finally:
+        server.end()
+
+
 def test_a_cluster_that_loses_a_worker_gives_the_bytes_of_one(made, tmp_path):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
@@ -262,10 +287,13 @@ def test_bad_files_are_named_and_the_others_go_on(tmp_path):
     (shapes / "point.off").write_text("OFF\n3 1 0\n1 1 1\n1 1 1\n1 1 1\n3 0 1 2\n")
     (shapes / "gone.off").symlink_to("nowhere")
     (shapes / ".hidden.off").write_text("")
+    geospec.codes.field_in_box(bumpy_sphere(1), 16).save(shapes / "field.npz")
+    whole = (shapes / "field.npz").read_bytes()
+    (shapes / "cut.npz").write_bytes(whole[:-100])
     result = encode_collection(shapes, tmp_path / "shards", **OPTIONS)
-    assert (result.shapes, result.encoded) == (1, 1)
+    assert (result.shapes, result.encoded, result.others) == (2, 2, ("notes.txt",))
     failures = lines(tmp_path / "shards" / "failures.jsonl")
-    assert list(result.failures) == failures
+    assert [line for line in failures if line["source"] != "notes.txt"] == list(result.failures)
     assert {line["source"]: line["error"] for line in failures} == {
         "notes.txt": "FileFormatError",
         "short.off": "FileFormatError",
@@ -274,9 +302,55 @@ def test_bad_files_are_named_and_the_others_go_on(tmp_path):
         "quad.obj": "FileFormatError",
         "point.off": "ShapeError",
         "gone.off": "FileNotFoundError",
+        "cut.npz": "FileFormatError",
     }
     assert all("traceback" not in line for line in failures)
-    assert ShapeCodes(tmp_path / "shards").keys == ("below/shape-00",)
+    codes = ShapeCodes(tmp_path / "shards")
+    assert codes.keys == ("below/shape-00", "field")
+    assert codes.record("field")["cells"] == [16, 16, 16] == list(codes["field"].grid.shape)
+
+
+def test_folders_that_are_not_read_are_named(tmp_path, monkeypatch):
+    shapes = tmp_path / "shapes"
+    fill(shapes, 1)
+    (shapes / "closed").mkdir()
+    (shapes / "linked").symlink_to(shapes / "below")
+    (shapes / "round").symlink_to(shapes)
+    asked, closed = os.scandir, [str(shapes / "closed")]
+
+    def scandir(path):  # refuses as the system would refuse anyone but root
+        if str(path) in closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return asked(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    result = encode_collection(shapes, tmp_path / "shards", **OPTIONS)
+    assert (result.encoded, result.others) == (1, ())
+    told = {line["source"]: (line["error"], line["message"]) for line in lines(tmp_path / "shards" / "failures.jsonl")}
+    assert set(told) == {"closed", "linked", "round"} == {line["source"] for line in result.failures}
+    assert told["closed"][0] == "PermissionError"
+    assert f"a link to {shapes / 'below'}; links to folders are not followed" in told["linked"][1]
+    closed.append(str(shapes))
+    with pytest.raises(PermissionError):
+        encode_collection(shapes, tmp_path / "shards", **OPTIONS)
+
+
+@pytest.mark.parametrize(("put", "error"), [(Path.mkdir, "IsADirectoryError"), (lambda path: path.symlink_to(path), "OSError")])
+def test_a_file_that_can_no_longer_be_read_is_listed_and_encoded_when_it_can(room, put, error):
+    """The system refuses its content to the sha256, or already its size."""
+    path, aside = room / "shapes" / "shape-01.off", room / "aside.off"
+    before = shards(room / "shards")
+    path.rename(aside)
+    put(path)
+    for tried in (True, False):
+        told = []
+        result = again(room, progress=lambda *each, told=told: told.append(each))
+        assert [(line["source"], line["error"]) for line in result.failures] == [("shape-01.off", error)]
+        assert (result.shapes, result.encoded, bool(told)) == (7, 0, tried)
+    path.unlink() if path.is_symlink() else path.rmdir()
+    aside.rename(path)
+    assert again(room).failures == ()
+    assert shards(room / "shards") == before
 
 
 def test_failures_are_tried_again_on_request_or_when_the_file_has_changed(room):

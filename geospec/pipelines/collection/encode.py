@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,10 @@ from ...codes import encode
 from ...codes.shards import file_of
 from ...errors import ArgumentError, problem
 from ...shapes import Mesh
-from ...shapes.files import SUFFIXES
 from ...shapes.grid import Grid
 from .engines import on_cluster, on_this_machine
 from .folder import CollectionFolder, Line, locked
+from .sources import find_sources
 from .task import ShardTask
 
 Progress = Callable[[str, int, int], None]
@@ -34,7 +34,8 @@ class CollectionResult:
     ----------
     folder : of the shards. shapes, shards : in it now. bytes : of all shards' codes.
     encoded : shapes that this run encoded. seconds : it took.
-    failures : a line for each file that has no code, as in ``failures.jsonl``: its ``source``, the ``error``'s name and ``message``.
+    failures : a line for each shape that has no code and each folder that was not read, as in ``failures.jsonl``: its ``source``, the
+        ``error``'s name and ``message``. others : names of files whose suffix says no shape; they are in ``failures.jsonl`` too.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class CollectionResult:
     encoded: int
     seconds: float
     failures: tuple[Line, ...]
+    others: tuple[str, ...]
 
 
 def encode_collection(
@@ -63,11 +65,13 @@ def encode_collection(
     """Encode all shapes of a folder into shards, tar files of many codes each. A run that was killed goes on where it stopped.
 
     A shape is done once: not again if its file is as it was (by size and time, else by sha256), and again, in its place, if the file has
-    changed. The code of a file that has gone is kept. A file that cannot be encoded is listed with the reason, and the others go on.
+    changed. The code of a file that has gone is kept. What cannot be encoded is listed with the reason, a linked folder too, and the others
+    go on. A folder is gone on with by the version of geospec that began it, so that it never mixes two encoders.
 
     Parameters
     ----------
-    source : a folder, read with all below it but what is hidden, or files. out : the folder of shards, made where it is absent; its parent
+    source : a folder, read with all below it but what is hidden, or files: meshes, clouds with normals, distance fields (``.npz``, which
+        bring their own grid and truncation). out : the folder of shards, made where it is absent; its parent
         has to be there.
     workers : processes on this machine, on one thread each. One that dies (of memory, of a crash) is replaced; a file at which two
         die is listed as failed.
@@ -79,16 +83,17 @@ def encode_collection(
 
     Raises
     ------
-    ArgumentError : nothing to encode, options that cannot encode a tetrahedron, other options or another source than the folder was begun
-        with. GeospecError : another run writes to it; workers that die again and again. MissingDependencyError : a ``cluster`` without
-        ``distributed``. OSError : what cannot be written, as on a full disk. Whole shards are left in any case, and the same call goes on.
+    ArgumentError : nothing to encode, options that cannot encode a tetrahedron, other options, another source or another geospec than the
+        folder was begun with. GeospecError : another run writes to it; workers that die again and again. MissingDependencyError : a
+        ``cluster`` without ``distributed``. OSError : a source that cannot be read, or what cannot be written, as on a full disk. Whole
+        shards are left in any case, and the same call goes on.
 
-    Cost: that of :func:`geospec.encode` and :func:`geospec.load` for each file, and about 3 s for each worker to start.
+    Cost: that of :func:`geospec.encode` and :func:`geospec.load` for each file, and about 2 s until the first worker is there.
     """
     start = time.perf_counter()
     _check_numbers(workers=workers, shard_size=shard_size)
     folder = Path(out).absolute()
-    sources, unreadable = _found(source, folder)
+    found = find_sources(source, folder)
     encoding = _tried(options, preset)
     reading = {"triangulate": triangulate, "repair": list(repair)}
     if folder.exists() and not folder.is_dir():
@@ -97,16 +102,16 @@ def encode_collection(
     root = str(Path(source).absolute()) if isinstance(source, (str, os.PathLike)) else None
     with locked(folder):
         state = CollectionFolder(folder, {"source": root, **reading, "preset": preset, **encoding})
-        state.add(sources, shard_size)
+        state.add(found.shapes, shard_size)
         tasks = _tasks(state, retry, reading, encoding, preset)
-        state.write_lists(unreadable)
+        state.write_lists([*found.unread, *found.others])
         done = _Count(sum(map(len, state.plan.values())), tasks, progress)
         before = len(state.entries)
         results = on_this_machine(tasks, workers, done.watch) if cluster is None else on_cluster(tasks, cluster, done.watch)
         with closing(results):
             for result in results:
                 state.note(result.entries, result.failures)
-        state.write_lists(unreadable)
+        state.write_lists([*found.unread, *found.others])
     shards = {line["shard"] for line in state.entries.values()}
     return CollectionResult(
         folder,
@@ -115,7 +120,8 @@ def encode_collection(
         sum(line["bytes"] for line in state.entries.values()),
         len(state.entries) - before,
         time.perf_counter() - start,
-        (*state.failures.values(), *unreadable),
+        (*state.failures.values(), *found.unread),
+        tuple(line["source"] for line in found.others),
     )
 
 
@@ -138,36 +144,6 @@ def _check_numbers(**numbers: int) -> None:
     for name, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ArgumentError(problem(name, "a whole number, at least 1", repr(value)))
-
-
-def _found(source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], out: Path) -> tuple[dict[str, str], list[Line]]:
-    """Files by name, in order: below a folder the path from there, else the whole path. And lines for those whose suffix says no shape."""
-    if isinstance(source, (str, os.PathLike)):
-        root = Path(source).absolute()
-        if not root.is_dir():
-            raise ArgumentError(problem("source", "a folder, or a list of files", str(source), "geospec.encode takes one shape"))
-        files = {path.relative_to(root).as_posix(): str(path) for path in _below(root, out)}
-    else:
-        files = {path.as_posix(): str(path) for path in (Path(name).absolute() for name in source)}
-    files = dict(sorted(files.items()))
-    shapes = {name: path for name, path in files.items() if Path(name).suffix.lower() in SUFFIXES}
-    if not shapes:
-        raise ArgumentError(problem("source", "shapes: " + ", ".join(SUFFIXES), f"none among {len(files)} files"))
-    wanted = "a file that ends in " + ", ".join(SUFFIXES)
-    others = [
-        {"key": None, "source": name, "shard": None, "error": "FileFormatError", "message": problem(name, wanted, repr(Path(name).suffix))}
-        for name in files
-        if name not in shapes
-    ]
-    return shapes, others
-
-
-def _below(root: Path, out: Path) -> Iterator[Path]:
-    """Files of a folder and of those in it, and links that lead nowhere; without hidden ones, pipes and devices, and without ``out``."""
-    for here, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".") and Path(here, name) != out]
-        paths = [Path(here, name) for name in files if not name.startswith(".")]
-        yield from (path for path in paths if path.is_file() or not path.exists())
 
 
 def _tried(options: Mapping[str, Any], preset: str) -> dict[str, Any]:

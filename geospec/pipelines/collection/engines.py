@@ -11,6 +11,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -139,9 +140,8 @@ class _Worker:
     """A process of this machine, and the task that it has."""
 
     def __init__(self) -> None:
-        # The server imports once what all need, and forks: a worker is there in milliseconds, and no thread of this process is copied.
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([_serve.__module__])
+        _start_server()
         self.pipe, there = context.Pipe()
         self.process = context.Process(target=_serve, args=(there,), daemon=True)
         self.process.start()
@@ -168,12 +168,26 @@ class _Worker:
         self.pipe.close()
 
 
+def _start_server() -> None:
+    """Have a process that imports once what all workers need, and forks: they are there in milliseconds, and no thread of this process is
+    copied. It and they never get an interrupt, which a terminal sends to all: this process decides."""
+    forkserver.set_forkserver_preload([_serve.__module__])
+    resource_tracker.ensure_running()  # or the server starts it, which lets interrupts through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # what is started inherits it
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(pipe: Connection) -> None:
     """What a process does: tasks as they come, until its parent ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
     threading.Thread(target=_follow_parent, daemon=True).start()
     while True:
-        task = pipe.recv()
+        try:
+            task = pipe.recv()
+        except EOFError:  # the parent was interrupted while it started this one
+            return
         try:
             result = encode_shard(task, lambda done: pipe.send(("moved", done)))
         except Exception as cause:

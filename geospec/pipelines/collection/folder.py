@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ... import __version__
 from ...codes.shards import read_places, read_record
 from ...errors import ArgumentError, FileFormatError, GeospecError, problem
 from ...writing import written_aside
@@ -47,12 +48,17 @@ def _sweep(folder: Path) -> None:
             left.unlink(missing_ok=True)
 
 
+def failure_of(source: str, cause: Exception) -> Line:
+    """The line of a file or folder that is in no shard."""
+    return {"key": None, "source": source, "shard": None, "error": type(cause).__name__, "message": str(cause)}
+
+
 class CollectionFolder:
     """The state of a folder of shards.
 
-    ``collection.json`` holds the options, ``plan.jsonl`` which shapes belong to which shard; both are written aside. ``manifest.jsonl`` and
-    ``failures.jsonl`` grow by the lines of each shard that is finished. The shards themselves have the last word: a shape is done when its
-    shard is there.
+    ``collection.json`` holds the version and the options, ``plan.jsonl`` which shapes belong to which shard; both are written aside.
+    ``manifest.jsonl`` and ``failures.jsonl`` grow by the lines of each shard that is finished. The shards themselves have the last word:
+    a shape is done when its shard is there.
 
     Parameters
     ----------
@@ -60,7 +66,7 @@ class CollectionFolder:
 
     Raises
     ------
-    ArgumentError : it was begun with other options, or holds other files. FileFormatError : its lists are damaged.
+    ArgumentError : it was begun with other options or by another version, or holds other files. FileFormatError : its lists are damaged.
     """
 
     def __init__(self, path: Path, options: Mapping[str, Any]) -> None:
@@ -120,7 +126,8 @@ class CollectionFolder:
             if strange is not None:
                 raise ArgumentError(problem("out", "an empty folder, or one of shards", f"{self.path}, which holds {strange}"))
             with written_aside(header) as aside:
-                aside.write_text(json.dumps({"geospec": "collection", "version": _VERSION, **options}, indent=2) + "\n")
+                what = {"geospec": "collection", "version": _VERSION, "begun_by": __version__}
+                aside.write_text(json.dumps({**what, **options}, indent=2) + "\n")
             return
         try:
             begun = json.loads(header.read_text())
@@ -129,6 +136,10 @@ class CollectionFolder:
             raise FileFormatError(problem(str(header), "the options of a collection", f"no JSON object ({cause})")) from cause
         if kind != ("collection", _VERSION):
             raise FileFormatError(problem(str(header), f"a collection, version {_VERSION}", kind))
+        by = begun.pop("begun_by", "an unknown version")
+        if by != __version__:
+            hint = "go on with that version, or encode into another folder: one of two versions would mix their codes"
+            raise ArgumentError(problem("out", f"a folder begun by geospec {__version__}, as this is", f"{self.path}, begun by {by}", hint))
         for name in begun | options:
             if begun.get(name) != options.get(name):
                 hint = "give the same again, or another folder"
@@ -152,14 +163,17 @@ class CollectionFolder:
 
 
 def _changed(path: str, line: Line) -> bool:
-    """Whether a file is another than the one that a line tells of. One that has gone is not; nor is one that was only touched."""
+    """Whether a file is another than the one that a line tells of. One that has gone is not; nor is one that was only touched. One that
+    cannot be read is, so that it is listed as failed, and is not once it has been."""
     try:
         now = sizes(path)
+        if all(line.get(name) == value for name, value in now.items()):
+            return False
+        return "sha256" not in line or digest(path) != line["sha256"]
     except FileNotFoundError:
         return False
-    if all(line.get(name) == value for name, value in now.items()):
-        return False
-    return "sha256" not in line or digest(path) != line["sha256"]
+    except OSError:
+        return "sha256" in line
 
 
 def _new_key(name: str, keys: set[str]) -> str:

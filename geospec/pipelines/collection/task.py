@@ -17,9 +17,10 @@ import torch
 
 from ... import __version__
 from ...codes import encode
+from ...codes.inputs import load_shape_or_field
 from ...codes.shards import Packed, file_of, read_bytes, read_places, read_record, write_shard
 from ...errors import GeospecError, problem
-from ...shapes import Mesh, load
+from ...shapes import DistanceField, Mesh, PointCloud
 from ...writing import written_aside
 
 #: A file at which so many workers have died is given up.
@@ -45,7 +46,7 @@ class ShardTask:
     ----------
     path : the shard, absolute: whoever makes it sees the same folder. shapes : all that belong to it, in order.
     todo : keys of those to encode; the codes of others are taken from the shard as it is, if they are in it.
-    reading, encoding : options of :func:`geospec.load` and :func:`geospec.encode`. preset : of the code files.
+    reading, encoding : options of :func:`geospec.codes.inputs.load_shape_or_field` and :func:`geospec.encode`. preset : of the code files.
     version : of the geospec that asks for it.
     """
 
@@ -151,7 +152,7 @@ def _encoded(task: ShardTask, source: Source, deaths: int, result: ShardResult) 
                 problem(source.name, "a shape that can be encoded", f"the death of {deaths} workers, of a crash or of memory")
             )
         record["sha256"] = digest(source.path)
-        shape = load(source.path, **task.reading)
+        shape = load_shape_or_field(source.path, **task.reading)
         code = encode(shape, **task.encoding)
         data = file_of(code, task.preset)
     except Exception as cause:  # whatever it is, the other files go on; the log has it
@@ -160,7 +161,14 @@ def _encoded(task: ShardTask, source: Source, deaths: int, result: ShardResult) 
             failure["traceback"] = traceback.format_exc()
         result.failures.append(failure)
         return None
-    record |= {"points": shape.n_points, "faces": len(shape.faces) if isinstance(shape, Mesh) else 0, "trees": code.k}
+    record |= {**_extent(shape), "trees": code.k}
     seconds = round(time.perf_counter() - start, 3)
     result.entries.append({**record, "shard": shard, "bytes": len(data), "seconds": seconds})
     return Packed(source.key, data, record)
+
+
+def _extent(shape: Mesh | PointCloud | DistanceField) -> dict[str, Any]:
+    """How large a shape is, for its record."""
+    if isinstance(shape, DistanceField):
+        return {"cells": list(shape.values.shape)}
+    return {"points": shape.n_points, "faces": len(shape.faces) if isinstance(shape, Mesh) else 0}
