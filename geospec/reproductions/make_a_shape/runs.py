@@ -61,7 +61,8 @@ def note(setting: Setting) -> Iterator[Row]:
 
 def solids(setting: Setting) -> Iterator[Row]:
     """A row for each solid, then what holds on the mean, then the sweep over the number of trees."""
-    families, every = solid_families(), dict[str, Numbers]()
+    families = solid_families()
+    every: dict[str, Numbers] = {}
     unseen = families[1::2]  # by whoever chose the threshold
     chosen = unseen[::2] if setting.quick else families
     for i, family in enumerate(chosen):
@@ -129,7 +130,7 @@ def boundary(setting: Setting) -> Iterator[Row]:
 def meshes(setting: Setting) -> Iterator[Row]:
     """A row for each mesh of the folder, then what holds on the mean."""
     assert setting.data is not None
-    every = []
+    every: list[Numbers] = []
     for name, mesh, field in mesh_fields(setting.data, 2 if setting.quick else None):
         setting.progress("meshes", len(every), 0)
         every.append(measured(field))
