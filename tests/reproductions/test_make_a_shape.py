@@ -59,6 +59,8 @@ def test_the_paper_s_count_of_numbers():
 def test_runs_at_tiny_sizes(tmp_path, tiny):
     (tmp_path / "meshes").mkdir()
     geospec.save(solid("mug", 1), tmp_path / "meshes" / "mug.ply")
+    sheet = geospec.Mesh(torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]]), torch.tensor([[0, 1, 2]]))
+    geospec.save(sheet, tmp_path / "meshes" / "sheet.ply")
     result = reproduce("make-a-shape-representation", tmp_path / "out", data=tmp_path / "meshes")
     rows = {row.run: row for row in result.rows}
     assert not [row.problem for row in result.rows if row.problem]
@@ -66,6 +68,8 @@ def test_runs_at_tiny_sizes(tmp_path, tiny):
     ours, mean = rows["solid csg"].numbers, rows["solids mean"].numbers
     assert mean["C0"] == ours["C0"]  # the quick preset takes every fourth, of three the second
     assert "solids held out" not in rows
+    assert not rows["mesh sheet"].numbers
+    assert rows["meshes mean"].numbers["C0"] == rows["mesh mug"].numbers["C0"]
     assert ours["K=512"] <= ours["K=16384"]
     assert [check.value for check in rows["solids mean"].checks[:2]] == [mean["K=16384"], mean["K=16384"] - mean["C0"]]
     assert rows["constant box"].numbers["coarse"] > 2 * rows["zero box"].numbers["coarse"]

@@ -128,13 +128,16 @@ def boundary(setting: Setting) -> Iterator[Row]:
 
 
 def meshes(setting: Setting) -> Iterator[Row]:
-    """A row for each mesh of the folder, then what holds on the mean."""
+    """A row for each mesh of the folder, then what holds on the mean of those that enclose something."""
     assert setting.data is not None
     every: list[Numbers] = []
     for name, mesh, field in mesh_fields(setting.data, 2 if setting.quick else None):
         setting.progress("meshes", len(every), 0)
-        every.append(measured(field))
         size = f"{len(mesh.faces):,} faces; {_size()}"
+        if not bool((field.values < 0).any()):
+            yield Row(f"mesh {name}", name, "", (), "encloses nothing: no IoU, not in the mean", size)
+            continue
+        every.append(measured(field))
         yield Row(f"mesh {name}", name, "", (), text_of(every[-1]), size, numbers=every[-1])
     yield _mean_row("meshes mean", f"{len(every)} meshes on the mean", every)
 
