@@ -58,7 +58,7 @@ pictures = {
     "level 1": code.decode(level=1),
     "level 2": code.decode(level=2),
     "half a sofa": halfway.decode(),
-    "a sofa's body, its own details": details.decode(),
+    "a sofa's body, the chair's details": details.decode(),
     "shaken": shaken,
     "denoised": clean.decode(),
 }

@@ -41,7 +41,7 @@ def solid(family: str, seed: int = 0, *, resolution: int = 64) -> Mesh:
     seed : what the solid is drawn from.
     resolution : cells along a side of the box whose isosurface the mesh is; edges are rounded to about a cell.
 
-    Cost: 0.01 to 0.1 s of one core at 64 cells, where meshes have 3,000 to 30,000 faces.
+    Cost: 0.01 to 0.14 s of one core at 64 cells, where most meshes have 4,000 to 50,000 faces.
     """
     return solid_field(family, seed, resolution, truncation=4.0 / resolution).surface()
 
@@ -52,7 +52,7 @@ def solid_field(family: str, seed: int = 0, resolution: int = 256, truncation: f
     Its sign is exact. Its size is the distance for elementary bodies, and below it near the edges of what is cut and joined and
     beside turned, wavy and threaded walls. The seed draws the same solid at any resolution.
 
-    Cost: 0.3 to 8 s of one core at 256 cells, where parts are many.
+    Cost: 0.3 to 6.5 s of one core at 256 cells, the more the more parts there are.
     """
     one_of("family", family, tuple(OBJECTS))
     for name, value, least in (("seed", seed, 0), ("resolution", resolution, 8)):

@@ -14,11 +14,20 @@ from ..shapes.cloud import PointCloud
 from ..shapes.grid import DistanceField
 from ..shapes.mesh import Mesh
 from .camera import View
+from .render import positions
 from .shape_page import shape_report
+
+UNIT = "thousandths of half the box"
 
 
 def code_report(
-    shape: Mesh | PointCloud, code: ShapeCode, path: str | os.PathLike[str], *, levels: int = 2, title: str = "", view: View | None = None
+    shape: Mesh | PointCloud | DistanceField,
+    code: ShapeCode,
+    path: str | os.PathLike[str],
+    *,
+    levels: int = 2,
+    title: str = "",
+    view: View | None = None,
 ) -> Path:
     """Write an interactive page: the input, the decoded surface, and its ``levels`` next coarser levels of detail, with linked cameras.
 
@@ -28,13 +37,18 @@ def code_report(
 
     Parameters
     ----------
-    shape : what was encoded, in the same place. A cloud needs normals.
+    shape : what was encoded, in the same place. A cloud needs normals; of a field its surface is shown.
     code : its code.
     levels : how many coarser levels are shown, at most those that the code has.
+    view : of all surfaces; by default one that suits the input.
 
     Returns the path.
     """
-    truth = field_in_box(shape, code.grid, truncation=code.truncation / code.scale)
+    if isinstance(shape, DistanceField):
+        truth, shape = shape, shape.surface()
+    else:
+        truth = field_in_box(shape, code.grid, truncation=code.truncation / code.scale)
+    view = view or View.automatic(positions(shape))
     decoded = code.field()
     shown: dict[str, Mesh | PointCloud] = {"input": shape}
     distances = {"input": _at(decoded, shape.points)}
@@ -49,9 +63,11 @@ def code_report(
         "trees": code.k,
         "numbers kept": code.n_numbers,
         "IoU of the insides": inside_iou(truth.values, decoded.values),
-        "mean distance, thousandths of half the box": {name: float(d.mean()) if len(d) else 0.0 for name, d in thousandths.items()},
+        "mean distance of vertices, thousandths of half the box": {
+            name: float(d.mean()) if len(d) else 0.0 for name, d in thousandths.items()
+        },
     }
-    fields = {"distance to the other surface": thousandths}
+    fields = {"distance to the other surface, thousandths of half the box": thousandths}
     return shape_report(shown, path, fields=fields, numbers=numbers, title=title or "A shape and its code", view=view)
 
 

@@ -414,6 +414,20 @@ def test_noise_level(wavelet, mode):
     torch.testing.assert_close(tree.noise_level(found), torch.tensor([0.1, 3.0]).double(), rtol=0.03, atol=0)
 
 
+def test_noise_level_of_distances_that_were_cut():
+    """Most of the box is constant, and boxes end near a surface; the finest details may be missing, and all but a few trees."""
+    tree, cut = WaveletTree(64, 2), 0.3
+    clean = (sphere(64).double()).clamp(-cut, cut)
+    noisy = torch.stack([(clean + size * random_grid(tree)).clamp(-cut, cut) for size in (0.005, 0.02)])
+    found, wanted = tree.analysis(noisy), torch.tensor([0.005, 0.02]).double()
+    torch.testing.assert_close(tree.noise_level(found, truncation=cut), wanted, rtol=0.05, atol=0)
+    few = tree.unfilter(tree.filter(found, k=10**6))
+    assert few.details[-1] is None
+    torch.testing.assert_close(tree.noise_level(few, truncation=cut), wanted, rtol=0.05, atol=0)
+    flat = tree.analysis(torch.full((64, 64, 64), cut))
+    assert float(tree.noise_level(flat, truncation=cut)) == 0
+
+
 @pytest.mark.parametrize("wavelet", ["bior6.8", "db2"])
 def test_what_white_noise_becomes_in_each_band(wavelet):
     """On periods, where the border repeats no sample."""
@@ -482,6 +496,7 @@ def test_input_is_checked():
         (lambda: tree.filter(spoilt), "coefficients: wanted finite details"),
         (lambda: tree.filter(spoilt, energy=0.5), "coefficients: wanted finite details"),
         (lambda: tree.shrink(found, -1.0), "threshold: wanted 0 or more"),
+        (lambda: tree.noise_level(found, truncation=0.0), "truncation: wanted a positive distance"),
         (lambda: tree.shrink(found, kind="firm"), "kind: wanted one of"),
         (lambda: tree.unpack(torch.zeros(64, 3, 3, 3)), "channels: wanted shape"),
         (lambda: WaveletTree(20, 2, drop_finest=0).unfilter(code), "code: wanted a coarse grid of .* and 63 values"),

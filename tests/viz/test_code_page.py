@@ -33,5 +33,19 @@ def test_a_page_with_levels_and_numbers(tmp_path):
         assert words in text
     data = json.loads(re.search(r'<script[^>]*type="application/json"[^>]*>(.*?)</script>', text, re.S)[1])
     assert len(data["views"]) == 3
+    for shown in ("rotation", "up"):  # all are seen from one side, whatever each alone would be seen from
+        assert len({str(view[shown]) for view in data["views"].values()}) == 1
+    distance = next(look for look in data["looks"] if look["label"].startswith("distance"))
+    assert len({str(view["limits"]) for view in distance["views"].values()}) == 1
     iou = float(re.search(r"IoU of the insides.*?>([\d.]+)<", text, re.S)[1])
     assert iou == pytest.approx(1, abs=0.02)
+
+
+def test_a_field_is_its_own_truth(tmp_path):
+    """A field that the code keeps whole is at no distance from it; its surface is what is shown as the input."""
+    field = solid_field("torus", 0, 48, 0.3)
+    text = code_report(field, encode(field), tmp_path / "code.html", levels=0).read_text()
+    mesh = code_report(field.surface(), encode(field), tmp_path / "mesh.html", levels=0).read_text()
+    ious = [float(re.search(r"IoU of the insides.*?>([\d.]+)<", page, re.S)[1]) for page in (text, mesh)]
+    assert ious[0] >= ious[1]
+    assert f"{len(field.surface().faces):,} faces" in text

@@ -323,7 +323,8 @@ class WaveletTree(Basis):
         """The channels of :meth:`pack` ``(c,)`` int64 in the order that others use: ``packed[:, order]`` is laid out as theirs.
 
         ``"make-a-shape"``, the authors' checkpoints: within a level by the child's offset along the first axis, then by band, then by the
-        offsets along the second and third axis; all else as here. Their grids have the axes x, y, z: transpose grids that have z, y, x.
+        offsets along the second and third axis; all else as here. Inferred from how their export orders axes and not tried on a
+        checkpoint, as is that their grids have the axes x, y, z: transpose grids that have z, y, x.
         """
         one_of("layout", layout, ("make-a-shape",))
         order, begin = [torch.zeros(1, dtype=torch.int64)], 1
@@ -361,23 +362,38 @@ class WaveletTree(Basis):
             shrunk.append(torch.where(size > each, detail if kind == "hard" else detail.sign() * (size - each), 0.0))
         return WaveletCoefficients(coefficients.coarse, tuple(shrunk))
 
-    def noise_level(self, coefficients: WaveletCoefficients) -> Tensor:
-        """Standard deviation ``(...)`` of white noise on the samples, by the median magnitude of the finest details, high-pass on all axes.
+    def noise_level(self, coefficients: WaveletCoefficients, *, truncation: float | None = None) -> Tensor:
+        """Standard deviation ``(...)`` of white noise on the samples, by the median magnitude of the finest details that are given.
 
-        Right where noise covers more than half of the grid and the signal little of it; of a grid that is constant over more than half, 0.
-        Details whose filters reach beyond the grid are left out, where there are others: the grid's extension is not noise of its own.
+        Of their bands the one counts that is high-pass on all axes. Right where noise covers more than half of the grid and the signal
+        little of it; of a grid that is constant over more than half, 0. Details whose filters reach beyond the grid are left out, where
+        there are others: the grid's extension is not noise of its own.
+
+        Parameters
+        ----------
+        truncation : of distance fields, in units of the signal: only details near the surface count, under cells whose coarse value is
+            below half of it, and only those that are not zero. Elsewhere the cut at the truncation has taken noise away. Right for the few
+            trees of a code, too.
 
         Source: Donoho and Johnstone 1994 (the median over 0.6745).
         """
-        finest = coefficients.details[-1]
-        if finest is None:
-            return coefficients.coarse.new_zeros(coefficients.coarse.shape[:-3])
-        band, length = finest[..., -1, :, :, :], len(filters(self.wavelet).analysis_low)
-        for axis, n in zip((-3, -2, -1), self.shape, strict=True):
-            if self.mode != "periodization" and n >= length:
-                band = band.narrow(axis, length // 2 - 1, n // 2 - length // 2 + 1)
-        median = band.abs().flatten(-3).median(dim=-1).values
-        return median / (0.6744897501960817 * float(self._band_norms()[-1][-1]))
+        coarse, given = coefficients.coarse, [i for i, detail in enumerate(coefficients.details) if detail is not None]
+        if not given:
+            return coarse.new_zeros(coarse.shape[:-3])
+        level = given[-1]
+        detail = coefficients.details[level]
+        assert detail is not None
+        band, inner = detail.detach()[..., -1, :, :, :].abs(), self._inner(level)
+        if truncation is None:
+            median = band[inner].flatten(-3).median(dim=-1).values
+        else:
+            reached = torch.zeros_like(band)
+            reached[inner] = band[inner]
+            sizes = pack_children(reached.reshape(-1, 1, *band.shape[-3:]), self.cells, *self._fan(level)).flatten(2)
+            near = self._nearness(coarse.detach().reshape(-1, *self.cells), truncation) > 0.6  # half of the truncation
+            unseen = ~near[:, None] | (sizes == 0)
+            median = sizes.masked_fill(unseen, math.nan).flatten(1).nanmedian(dim=1).values.nan_to_num(0.0).reshape(coarse.shape[:-3])
+        return median / (0.6744897501960817 * float(self._band_norms()[level][-1]))
 
     # -- helpers
 
@@ -405,10 +421,22 @@ class WaveletTree(Basis):
         coarse = coefficients.coarse
         return [coarse.new_zeros(*coarse.shape[:-3], BANDS, *shape) if detail is None else detail for detail, shape in kept]
 
-    def _fans(self) -> Iterator[tuple[int, int]]:
-        """Children along an axis and their shift, of each level that trees keep: from the centres of the filters."""
+    def _inner(self, level: int) -> tuple[Any, ...]:
+        """Where in a band ``(..., q0, q1, q2)`` the grid's extension does not reach; all of an axis that has no such place."""
+        length, places = len(filters(self.wavelet).analysis_low), []
+        for n in self.shapes[self.levels - 1 - level]:
+            whole = self.mode == "periodization" or n < length
+            places.append(slice(None) if whole else slice(length // 2 - 1, n // 2))
+        return (..., *places)
+
+    def _fan(self, level: int) -> tuple[int, int]:
+        """Children along an axis and their shift, of a level of details, coarse to fine: from the centres of the filters."""
         shift = 0 if self.mode == "periodization" else len(filters(self.wavelet).analysis_low) // 2 - 1
-        return ((2**i, (2**i - 1) * shift) for i in range(len(self.widths)))
+        return 2**level, (2**level - 1) * shift
+
+    def _fans(self) -> Iterator[tuple[int, int]]:
+        """Children and shift of each level that trees keep."""
+        return (self._fan(level) for level in range(len(self.widths)))
 
     def _tree_energy(self, details: Sequence[Tensor]) -> Tensor:
         """Sum of squares of the tree of each cell ``(b, m0 m1 m2)``, summed in double."""

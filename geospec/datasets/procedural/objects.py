@@ -333,7 +333,7 @@ def torus(rng: np.random.Generator) -> Solid:
 def csg(rng: np.random.Generator) -> Solid:
     """A box minus three cylinders plus a ball."""
     sides, bore = rng.uniform(0.9, 1.3, 3), rng.uniform(0.2, 0.3)
-    part = box(sides)
+    part = box(sides.tolist())
     for axis in range(3):
         part = part - cylinder(bore, _LONG).along(axis)
     return part | ball(rng.uniform(0.3, 0.45)).at(sides / 2 * rng.choice([-1, 1], 3))

@@ -60,7 +60,9 @@ def _sweep(shown: Sweep) -> Picture:
     for values, color, width in [*curves, (mean, COLORS[0], 3.0)]:
         for (k, a), (next_k, b) in pairwise(zip(shown.counts, values, strict=True)):
             picture.line(*place(k, a), *place(next_k, b), color, width)
+    below = top - 15.0
     for name, values in sorted(shown.missing.items(), key=lambda item: -item[1][-1])[:3]:
         x, y = place(shown.counts[-1], values[-1])
-        picture.text(x + 10, y, name, SOFT, size=12)
+        below = max(y, below + 15)  # names do not cover each other
+        picture.text(x + 10, below, name, SOFT, size=12)
     return picture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,8 +30,9 @@ class Trial:
         return self.tree.analysis(self.field.values)
 
     def iou(self, coefficients: WaveletCoefficients) -> float:
-        """Of the cells inside, against those that the coefficients put inside."""
-        return inside_iou(self.field.values, self.tree.synthesis(coefficients).reshape(self.field.values.shape))
+        """Of the cells inside, against those that the coefficients put inside; NaN where neither has any."""
+        found: float | None = inside_iou(self.field.values, self.tree.synthesis(coefficients).reshape(self.field.values.shape))
+        return math.nan if found is None else found
 
     def up_to(self, details: int) -> float:
         """The IoU of the coarse grid and the ``details`` coarsest levels of details."""
