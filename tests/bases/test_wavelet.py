@@ -121,6 +121,18 @@ def test_only_orthogonal_wavelets_on_even_periods_are_orthonormal():
     assert not WaveletTree(16, 2, "db4").orthonormal
 
 
+@pytest.mark.parametrize("drop_finest", [0, 1, 2])
+def test_analysis_without_the_levels_that_trees_drop(drop_finest):
+    tree = WaveletTree((21, 32, 18), 3, drop_finest=drop_finest)
+    grid = random_grid(tree, 2)
+    every, fewer = tree.analysis(grid), tree.analysis(grid, finest=False)
+    assert [d is None for d in fewer.details] == [False] * (3 - drop_finest) + [True] * drop_finest
+    a, b = (tree.filter(c, k=50) for c in (every, fewer))
+    assert torch.equal(a.index, b.index)
+    torch.testing.assert_close(a.values, b.values, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(a.coarse, b.coarse, rtol=1e-12, atol=1e-13)
+
+
 # -- trees
 
 
@@ -455,7 +467,7 @@ def test_shrinking_by_definition():
         ({"levels": 1}, "drop_finest: wanted between 0 and 0"),
         ({"drop_finest": 3}, "drop_finest: wanted between 0 and 2"),
         ({"mode": "mirror"}, "mode: wanted one of"),
-        ({"wavelet": "bior9.9"}, "wavelet: wanted one of"),
+        ({"wavelet": "bior9.9"}, "wavelet: wanted haar"),
     ],
 )
 def test_options_are_checked(options, message):

@@ -126,6 +126,21 @@ def test_no_details_are_zero_details_and_get_no_gradient():
     torch.testing.assert_close(ops.wavelet3d_synthesis([half, None], shape, "bior4.4"), ours, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("skipped", [1, 3])
+def test_skipping_the_finest_details_changes_nothing_else(skipped, mode):
+    """Values and gradients to rounding: the sums are the same, in another order at most."""
+    grid = noise(2, 33, 20, 26).requires_grad_()
+    every, fewer = (ops.wavelet3d_analysis(grid, "bior4.4", 3, mode, skip_finest=skip) for skip in (0, skipped))
+    assert [c is None for c in fewer] == [False] * (4 - skipped) + [True] * skipped
+    kept = slice(4 - skipped)
+    for a, b in zip(fewer[kept], every[kept], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-13, atol=1e-13)
+    other = [noise(*c.shape, seed=3) for c in fewer[kept]]
+    (a,), (b,) = (torch.autograd.grad(made[kept], grid, other) for made in (fewer, every))
+    torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
 def test_details_that_are_mostly_zero():
     shape = (70, 64, 150)
     coarse, details = ops.wavelet3d_analysis(noise(*shape, dtype=torch.float32))
@@ -205,8 +220,12 @@ REFUSALS = {
     "integers": (lambda: ops.wavelet3d_analysis(torch.zeros(4, 4, 4, dtype=torch.int64)), "grid: wanted float32 or float64"),
     "no samples": (lambda: ops.wavelet3d_analysis(torch.zeros(4, 0, 4)), "grid: wanted at least one sample along each axis"),
     "levels": (lambda: ops.wavelet3d_analysis(torch.zeros(4, 4, 4), levels=-1), "levels: wanted an integer of 0 or more, got -1"),
+    "levels to skip": (
+        lambda: ops.wavelet3d_analysis(torch.zeros(4, 4, 4), levels=1, skip_finest=2),
+        "skip_finest: wanted an integer between 0 and the 1 levels, got 2",
+    ),
     "mode": (lambda: ops.wavelet3d_analysis(torch.zeros(4, 4, 4), mode="edge"), "mode: wanted one of 'constant'.* got 'edge'"),
-    "wavelet": (lambda: ops.wavelet3d_analysis(torch.zeros(4, 4, 4), "bior9.9"), "wavelet: wanted one of .* got 'bior9.9'"),
+    "wavelet": (lambda: ops.wavelet3d_analysis(torch.zeros(4, 4, 4), "bior9.9"), "wavelet: wanted haar, .* got 'bior9.9'"),
     "no coarse grid": (lambda: ops.wavelet3d_synthesis([None], (4, 4, 4)), "coefficients: wanted a coarse grid"),
     "coarse sizes": (
         lambda: ops.wavelet3d_synthesis([torch.zeros(4, 4, 4), None], (4, 4, 4)),
