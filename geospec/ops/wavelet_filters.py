@@ -96,7 +96,6 @@ def filters(wavelet: str) -> Filters:
 
 
 @lru_cache(maxsize=128)
-@torch.inference_mode(False)  # or the taps would be refused by every gradient from then on
 def _bank(wavelet: str) -> Filters:
     with mpmath.workdps(60):
         analysis, synthesis = _low_passes(wavelet)

@@ -194,6 +194,20 @@ def test_threads_do_not_change_a_bit():
     assert all(torch.equal(a, b) for others in made[1:] for a, b in zip(made[0], others, strict=True))
 
 
+def test_first_use_under_inference_mode_does_not_spoil_later_gradients():
+    from geospec.ops import wavelet3d, wavelet_filters
+
+    wavelet_filters._bank.cache_clear()
+    wavelet3d._taps.cache_clear()
+    with torch.inference_mode():
+        ops.filters("db7")
+        ops.wavelet3d_analysis(noise(6, 5, 4), "db7")
+    assert not ops.filters("db7").analysis_low.is_inference()
+    grid = noise(6, 5, 4).requires_grad_()
+    (gradient,) = torch.autograd.grad(ops.wavelet3d_analysis(grid, "db7")[0].sum(), grid)
+    assert gradient.abs().max() > 0
+
+
 def test_compiles_whole():
     grid = noise(12, 13, 14).requires_grad_()
 
@@ -234,6 +248,14 @@ REFUSALS = {
     "details": (
         lambda: ops.wavelet3d_synthesis([torch.zeros(10, 10, 10), torch.zeros(7, 10, 10, 9)], (4, 4, 4)),
         r"coefficients: wanted details \(7, 10, 10, 10\) of torch.float32, or None, got \(7, 10, 10, 9\)",
+    ),
+    "details elsewhere": (
+        lambda: ops.wavelet3d_synthesis([torch.zeros(10, 10, 10), torch.zeros(7, 10, 10, 10, device="meta")], (4, 4, 4)),
+        "coefficients: wanted the device of the coarse grid",
+    ),
+    "skip, a truth value": (
+        lambda: ops.wavelet3d_analysis(torch.zeros(4, 4, 4), skip_finest=True),
+        "skip_finest: wanted an integer between 0 and the 1 levels, got True",
     ),
     "shape": (lambda: ops.wavelet3d_synthesis([torch.zeros(4, 4, 4)], (4, 4)), r"shape: wanted three sizes of 1 or more, got \(4, 4\)"),
 }
