@@ -93,6 +93,14 @@ def test_constant_grid_has_a_constant_coarse_grid_up_to_its_border():
     assert max(d.abs().max() for d in ops.wavelet3d_analysis(grid, "bior6.8", 3, "zero")[1:]) > 0.05
 
 
+@pytest.mark.parametrize("mode", ["constant", "symmetric", "reflect", "antireflect", "periodic", "smooth", "periodization"])
+def test_one_sample_goes_on_as_a_constant(mode):
+    """There is no other to mirror or to draw a line through."""
+    coarse, details = ops.wavelet3d_analysis(torch.full((1, 1, 1), 0.7, dtype=torch.float64), "bior2.2", 1, mode)
+    assert (coarse - 0.7 * math.sqrt(2) ** 3).abs().max() < 1e-15
+    assert details.abs().max() < 1e-15
+
+
 @pytest.mark.parametrize(("degree", "vanishes"), [(5, True), (6, False)])
 def test_polynomials_have_no_details_inside(degree, vanishes):
     x = torch.linspace(-1, 1, 48, dtype=torch.float64)
