@@ -9,7 +9,7 @@ import torch
 
 from geospec import ops
 from geospec.errors import ArgumentError
-from geospec.ops.wavelet3d import MODES, level_shapes
+from geospec.ops.wavelet3d import MODES, level_shapes, reference
 
 pytestmark = pytest.mark.filterwarnings("ignore:Level value of")  # PyWavelets', of grids smaller than the filter
 
@@ -44,6 +44,15 @@ def test_equals_pywavelets_both_ways(shape, mode, wavelet):
     free = [noise(*c.shape, seed=1) for c in ours]  # not of any grid, so that nothing cancels
     expected = pywt.waverecn(to_pywt(free), wavelet, mode)[tuple(slice(n) for n in shape)]
     assert np.abs(ops.wavelet3d_synthesis(free, shape, wavelet, mode).numpy() - expected).max() < 1e-10
+
+
+@pytest.mark.parametrize("shape", [(20, 33, 20), (33, 20, 20), (20, 20, 33), (20, 20, 20)])
+def test_axes_of_one_length_among_others(shape):
+    grid = noise(*shape)
+    ours, theirs = ops.wavelet3d_analysis(grid), pywt.wavedecn(grid.numpy(), "bior6.8", "constant", 1)
+    assert np.abs(ours[0].numpy() - theirs[0]).max() < 1e-10
+    assert np.abs(ours[1].numpy() - np.stack([theirs[1][key] for key in KEYS])).max() < 1e-10
+    assert (ops.wavelet3d_synthesis(ours, shape) - grid).abs().max() < 1e-13
 
 
 def test_float32_equals_pywavelets():
@@ -214,6 +223,15 @@ def test_first_use_under_inference_mode_does_not_spoil_later_gradients():
     grid = noise(6, 5, 4).requires_grad_()
     (gradient,) = torch.autograd.grad(ops.wavelet3d_analysis(grid, "db7")[0].sum(), grid)
     assert gradient.abs().max() > 0
+
+
+def test_bands_of_one_filter_are_equal():
+    """Twice the same taps, over a period of two samples: all rows of either band repeat each other."""
+    taps, grid = noise(1, 18).expand(2, 18), noise(3, 4, 2, seed=1)
+    coarse, details = torch.ops.geospec.wavelet3d_analyze(grid, taps, "periodic", False)
+    torch.testing.assert_close(coarse, reference(grid, taps, "periodic")[0], rtol=0, atol=1e-11)
+    for band in details:
+        torch.testing.assert_close(band, coarse, rtol=0, atol=1e-12)
 
 
 def test_compiles_whole():
