@@ -10,6 +10,7 @@ import torch
 from geospec.bases import TreeCode, WaveletCoefficients, WaveletTree
 from geospec.errors import ArgumentError
 from geospec.ops import filters
+from geospec.ops.wavelet_tree import largest_cells
 from geospec.shapes.grid import DistanceField, Grid
 from geospec.testing import FrameContract, OrthonormalContract
 
@@ -266,6 +267,13 @@ def test_ties_go_to_the_first_cells_and_zeros_fill_up():
     assert not more.values[:2].any()
     everything = tree.filter(coefficients, k=10**9)
     assert len(everything.index) == math.prod(tree.cells)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_zeros_of_either_sign_are_ties(dtype):
+    values = torch.tensor([[-1.0, -0.0, 0.0, 1.0, -0.0], [0.0, -0.0, -2.0, 0.0, -0.0]], dtype=dtype)
+    assert largest_cells(values, [2, 2]).tolist() == [1, 3, 0, 1]
+    assert largest_cells(values, [4, 4]).tolist() == [1, 2, 3, 4, 0, 1, 3, 4]
 
 
 def test_threshold_and_energy():
