@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -47,7 +47,7 @@ def entries(n: int, dtype: torch.dtype) -> list[Entry]:
     all_of_it = ops.wavelet3d_analysis(grid, levels=3)
     trees = kept_trees(all_of_it)
 
-    def dictionaries(coefficients: list[Tensor | None]) -> list:
+    def dictionaries(coefficients: Sequence[Tensor | None]) -> list:
         coarse, *details = coefficients
         named = [{} if d is None else {k: d[i].numpy() for i, k in enumerate(KEYS)} for d in details]
         return [coarse.numpy(), *named]  # type: ignore[union-attr]

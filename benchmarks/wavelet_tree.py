@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -32,7 +34,7 @@ def entries() -> list[Entry]:
         return [reference_scatter(values, rows, d.shape, tree.cells, *fan) for values, d, fan in parts]
 
     def packed() -> Tensor:
-        channels = code.values.new_zeros(rows.new_tensor(tree.cells).prod(), 63).index_put((rows,), code.values)
+        channels = code.values.new_zeros(math.prod(tree.cells), 63).index_put((rows,), code.values)
         return torch.cat([coarse[:, None], channels.T.reshape(1, 63, *tree.cells)], dim=1)
 
     size = f"256^3, {TREES} trees, float32"

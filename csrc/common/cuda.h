@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "common/checks.h"
 
@@ -24,6 +25,15 @@ constexpr int kThreads = 256;
 // Blocks for n items; kernels stride over the grid, so a capped grid still covers any n.
 inline unsigned blocks_for(int64_t n) {
   return static_cast<unsigned>(std::clamp<int64_t>((n + kThreads - 1) / kThreads, 1, 1 << 20));
+}
+
+// Values of the host as a vector on the device of `like`; they are read before this returns.
+template <class U>
+Tensor on_device(const std::vector<U>& values, const Tensor& like, ScalarType type) {
+  Tensor copy = torch::stable::new_empty(like, {int64_t(values.size())}, type);
+  STD_CUDA_CHECK(cudaMemcpyAsync(copy.mutable_data_ptr(), values.data(), values.size() * sizeof(U),
+                                 cudaMemcpyHostToDevice, current_stream(like)));
+  return copy;
 }
 
 }  // namespace geospec

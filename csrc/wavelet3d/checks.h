@@ -1,6 +1,7 @@
 // What the transforms accept, the same on both devices.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <vector>
@@ -30,18 +31,25 @@ struct WaveletLevel {
   }
 
   // The matrix of each axis.
-  std::array<wavelet::Matrix, 3> to_bands() const {
-    return {wavelet::to_bands(filters, n[0]), wavelet::to_bands(filters, n[1]), wavelet::to_bands(filters, n[2])};
-  }
-  std::array<wavelet::Matrix, 3> to_samples() const {
-    return {wavelet::to_samples(filters, n[0]), wavelet::to_samples(filters, n[1]), wavelet::to_samples(filters, n[2])};
-  }
+  std::array<wavelet::Matrix, 3> to_bands() const { return each(wavelet::to_bands); }
+  std::array<wavelet::Matrix, 3> to_samples() const { return each(wavelet::to_samples); }
 
   std::vector<int64_t> grid_shape() const { return with({n[0], n[1], n[2]}); }
   std::vector<int64_t> coarse_shape() const { return with({m[0], m[1], m[2]}); }
   std::vector<int64_t> details_shape() const { return with({details(), m[0], m[1], m[2]}); }
 
  private:
+  // Axes of one length have one matrix, which is made once.
+  template <class F>
+  std::array<wavelet::Matrix, 3> each(const F& make) const {
+    std::array<wavelet::Matrix, 3> matrices;
+    for (int axis = 0; axis < 3; ++axis) {
+      const int64_t same = std::find(n, n + axis, n[axis]) - n;
+      matrices[axis] = same < axis ? matrices[same] : make(filters, n[axis]);
+    }
+    return matrices;
+  }
+
   std::vector<int64_t> with(std::initializer_list<int64_t> last) const {
     std::vector<int64_t> shape = leading;
     shape.insert(shape.end(), last);

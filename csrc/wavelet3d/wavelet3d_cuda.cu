@@ -39,14 +39,6 @@ __global__ void axis_kernel(Side<const T> in, Side<T> out, DeviceRows<T> rows, i
   }
 }
 
-template <class U>
-Tensor on_device(const std::vector<U>& values, const Tensor& like, ScalarType type) {
-  Tensor copy = torch::stable::new_empty(like, {int64_t(values.size())}, type);
-  STD_CUDA_CHECK(cudaMemcpyAsync(copy.mutable_data_ptr(), values.data(), values.size() * sizeof(U),
-                                 cudaMemcpyHostToDevice, current_stream(like)));
-  return copy;
-}
-
 template <int axis, class T>
 void filter_axis(const Matrix& matrix, const Side<const T>& in, const Side<T>& out, int64_t batch, const Tensor& like) {
   const int64_t count = batch * out.bands * out.bands * out.bands * out.cells();

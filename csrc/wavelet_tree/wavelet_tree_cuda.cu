@@ -161,10 +161,15 @@ __device__ Key<T> find_bar(const T* values, int64_t m, int64_t& wanted) {
   return bar;
 }
 
+// A block for each row of values; row s has its places in out[begins[s]..begins[s + 1]).
 template <class T>
-__global__ void __launch_bounds__(kThreads) largest_kernel(const T* values, int64_t m, int64_t count, int64_t* out) {
+__global__ void __launch_bounds__(kThreads)
+    largest_kernel(const T* all, int64_t m, const int64_t* begins, int64_t* out) {
   __shared__ int64_t sums[kThreads];
-  int64_t ties = count;
+  const T* values = all + blockIdx.x * m;
+  int64_t ties = begins[blockIdx.x + 1] - begins[blockIdx.x];
+  if (ties == 0) return;
+  out += begins[blockIdx.x];
   const Key<T> bar = find_bar(values, m, ties);
   int64_t equal = 0, taken = 0;  // before this strip
   for (int64_t first = 0; first < m; first += kThreads) {
@@ -186,16 +191,15 @@ Tensor tree_largest(const Tensor& values_, std::vector<int64_t> counts) {
   torch::stable::accelerator::DeviceGuard guard(values_.get_device_index());
   const Tensor values = torch::stable::contiguous(values_);
   Tensor cells = new_index(values, total);
+  if (total == 0) return cells;
+  std::vector<int64_t> begins(1, 0);
+  for (const int64_t count : counts) begins.push_back(begins.back() + count);
+  const Tensor starts = on_device(begins, values, ScalarType::Long);
   dispatch_float(values, "values", [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    const int64_t m = values.size(1);
-    int64_t begin = 0;
-    for (size_t s = 0; s < counts.size(); begin += counts[s++]) {
-      if (counts[s] == 0) continue;
-      largest_kernel<<<1, kThreads, 0, current_stream(values)>>>(data<T>(values) + s * m, m, counts[s],
-                                                                 data<int64_t>(cells) + begin);
-      STD_CUDA_KERNEL_LAUNCH_CHECK();
-    }
+    largest_kernel<<<unsigned(counts.size()), kThreads, 0, current_stream(values)>>>(
+        data<T>(values), values.size(1), data<int64_t>(starts), data<int64_t>(cells));
+    STD_CUDA_KERNEL_LAUNCH_CHECK();
   });
   return cells;
 }

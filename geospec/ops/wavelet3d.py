@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import overload
 
 import torch
 from torch import Tensor
@@ -38,7 +39,17 @@ def max_level(n: int, wavelet: str) -> int:
     return max(0, (n // (length - 1)).bit_length() - 1)
 
 
-def wavelet3d_analysis(grid: Tensor, wavelet: str = "bior6.8", levels: int = 1, mode: str = "constant") -> list[Tensor]:
+@overload
+def wavelet3d_analysis(grid: Tensor, wavelet: str = ..., levels: int = ..., mode: str = ...) -> list[Tensor]: ...
+@overload
+def wavelet3d_analysis(
+    grid: Tensor, wavelet: str = ..., levels: int = ..., mode: str = ..., *, skip_finest: int
+) -> list[Tensor | None]: ...
+
+
+def wavelet3d_analysis(
+    grid: Tensor, wavelet: str = "bior6.8", levels: int = 1, mode: str = "constant", *, skip_finest: int = 0
+) -> list[Tensor] | list[Tensor | None]:
     """Coefficients of a grid ``(..., n0, n1, n2)``, coarse to fine: ``[coarse, details of the last level, ..., of the first]``.
 
     Coarse is ``(..., m0, m1, m2)``, details are ``(..., 7, m0, m1, m2)``. Band ``b - 1`` of the details is high-pass in the first
@@ -51,13 +62,14 @@ def wavelet3d_analysis(grid: Tensor, wavelet: str = "bior6.8", levels: int = 1, 
     wavelet : one of :func:`geospec.ops.wavelets`.
     levels : 0 or more; :func:`max_level` says how many make sense.
     mode : one of ``MODES``. A TSDF wants ``constant``: its border cells then tell of the shape and not of the border.
+    skip_finest : so many of the finest levels are filtered by the low pass alone, and ``None`` stands for their details.
 
     Differentiable any number of times: the gradient is the exact adjoint, in every mode. Sums are in the type of ``grid``; results
     repeat exactly, whatever the number of threads.
 
     Raises
     ------
-    ArgumentError : wrong shape or type, unknown wavelet or mode.
+    ArgumentError : wrong shape or type, unknown wavelet or mode, a number of levels out of range.
 
     Cost: for filters of ``t`` taps together, ``1.5 t`` flops a sample and axis at the first level, an eighth of it at the next.
     Source: Mallat 1989; Cohen, Daubechies and Feauveau 1992.
@@ -66,10 +78,13 @@ def wavelet3d_analysis(grid: Tensor, wavelet: str = "bior6.8", levels: int = 1, 
     one_of("mode", mode, MODES)
     if isinstance(levels, bool) or not isinstance(levels, int) or levels < 0:
         raise ArgumentError(problem("levels", "an integer of 0 or more", repr(levels)))
+    if isinstance(skip_finest, bool) or not isinstance(skip_finest, int) or not 0 <= skip_finest <= levels:
+        raise ArgumentError(problem("skip_finest", f"an integer between 0 and the {levels} levels", repr(skip_finest)))
     taps, details, coarse = _analysis_taps(wavelet), [], grid
-    for _ in range(levels):
-        coarse, detail = torch.ops.geospec.wavelet3d_analyze(coarse, taps, mode)
-        details.append(detail)
+    for level in range(levels):
+        skipped = level < skip_finest
+        coarse, detail = torch.ops.geospec.wavelet3d_analyze(coarse, taps[:1] if skipped else taps, mode)
+        details.append(None if skipped else detail)
     return [coarse, *reversed(details)]
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 from functools import lru_cache
 from math import comb
 from typing import Any, NamedTuple
 
-import mpmath  # type: ignore[import-untyped]
+import mpmath
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import ConvergenceError, one_of
+from ..errors import ArgumentError, ConvergenceError, problem
 
 #: Which factors of the half-band polynomial a symlet turns outside the unit circle, ordered by the real part of their roots:
 #: the choice whose phase is nearest to linear (Daubechies 1992, section 8.1.1).
@@ -87,12 +88,14 @@ def filters(wavelet: str) -> Filters:
     Cost: up to a fifth of a second at the first call for a long filter, nothing after. Source: Daubechies 1992, chapters 6 and 8; Cohen,
     Daubechies and Feauveau 1992.
     """
-    one_of("wavelet", wavelet, tuple(wavelets()))
+    if wavelet not in wavelets():
+        families = "haar, db1 to db20, sym2 to sym20, coif1 to coif5, bior<r>.<a> or rbio<r>.<a>"
+        near = [f"the nearest is {name!r}, and" for name in difflib.get_close_matches(str(wavelet), wavelets(), n=1)]
+        raise ArgumentError(problem("wavelet", families, repr(wavelet), " ".join([*near, "geospec.ops.wavelets() lists all names"])))
     return Filters(*(taps.clone() for taps in _bank(wavelet)))
 
 
 @lru_cache(maxsize=128)
-@torch.inference_mode(False)  # or the taps would be refused by every gradient from then on
 def _bank(wavelet: str) -> Filters:
     with mpmath.workdps(60):
         analysis, synthesis = _low_passes(wavelet)

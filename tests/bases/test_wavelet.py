@@ -10,6 +10,7 @@ import torch
 from geospec.bases import TreeCode, WaveletCoefficients, WaveletTree
 from geospec.errors import ArgumentError
 from geospec.ops import filters
+from geospec.ops.wavelet_tree import largest_cells
 from geospec.shapes.grid import DistanceField, Grid
 from geospec.testing import FrameContract, OrthonormalContract
 
@@ -119,6 +120,18 @@ def test_only_orthogonal_wavelets_on_even_periods_are_orthonormal():
     assert not WaveletTree(12, 3, "db4", "periodization").orthonormal  # 12 -> 6 -> 3 -> 2
     assert not WaveletTree(16, 2, "bior6.8", "periodization").orthonormal
     assert not WaveletTree(16, 2, "db4").orthonormal
+
+
+@pytest.mark.parametrize("drop_finest", [0, 1, 2])
+def test_analysis_without_the_levels_that_trees_drop(drop_finest):
+    tree = WaveletTree((21, 32, 18), 3, drop_finest=drop_finest)
+    grid = random_grid(tree, 2)
+    every, fewer = tree.analysis(grid), tree.analysis(grid, finest=False)
+    assert [d is None for d in fewer.details] == [False] * (3 - drop_finest) + [True] * drop_finest
+    a, b = (tree.filter(c, k=50) for c in (every, fewer))
+    assert torch.equal(a.index, b.index)
+    torch.testing.assert_close(a.values, b.values, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(a.coarse, b.coarse, rtol=1e-12, atol=1e-13)
 
 
 # -- trees
@@ -254,6 +267,13 @@ def test_ties_go_to_the_first_cells_and_zeros_fill_up():
     assert not more.values[:2].any()
     everything = tree.filter(coefficients, k=10**9)
     assert len(everything.index) == math.prod(tree.cells)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_zeros_of_either_sign_are_ties(dtype):
+    values = torch.tensor([[-1.0, -0.0, 0.0, 1.0, -0.0], [0.0, -0.0, -2.0, 0.0, -0.0]], dtype=dtype)
+    assert largest_cells(values, [2, 2]).tolist() == [1, 3, 0, 1]
+    assert largest_cells(values, [4, 4]).tolist() == [1, 2, 3, 4, 0, 1, 3, 4]
 
 
 def test_threshold_and_energy():
@@ -469,7 +489,7 @@ def test_shrinking_by_definition():
         ({"levels": 1}, "drop_finest: wanted between 0 and 0"),
         ({"drop_finest": 3}, "drop_finest: wanted between 0 and 2"),
         ({"mode": "mirror"}, "mode: wanted one of"),
-        ({"wavelet": "bior9.9"}, "wavelet: wanted one of"),
+        ({"wavelet": "bior9.9"}, "wavelet: wanted haar"),
     ],
 )
 def test_options_are_checked(options, message):

@@ -9,7 +9,7 @@ import torch
 
 from geospec import ops
 from geospec.errors import ArgumentError
-from geospec.ops.wavelet3d import MODES, level_shapes
+from geospec.ops.wavelet3d import MODES, level_shapes, reference
 
 pytestmark = pytest.mark.filterwarnings("ignore:Level value of")  # PyWavelets', of grids smaller than the filter
 
@@ -44,6 +44,15 @@ def test_equals_pywavelets_both_ways(shape, mode, wavelet):
     free = [noise(*c.shape, seed=1) for c in ours]  # not of any grid, so that nothing cancels
     expected = pywt.waverecn(to_pywt(free), wavelet, mode)[tuple(slice(n) for n in shape)]
     assert np.abs(ops.wavelet3d_synthesis(free, shape, wavelet, mode).numpy() - expected).max() < 1e-10
+
+
+@pytest.mark.parametrize("shape", [(20, 33, 20), (33, 20, 20), (20, 20, 33), (20, 20, 20)])
+def test_axes_of_one_length_among_others(shape):
+    grid = noise(*shape)
+    ours, theirs = ops.wavelet3d_analysis(grid), pywt.wavedecn(grid.numpy(), "bior6.8", "constant", 1)
+    assert np.abs(ours[0].numpy() - theirs[0]).max() < 1e-10
+    assert np.abs(ours[1].numpy() - np.stack([theirs[1][key] for key in KEYS])).max() < 1e-10
+    assert (ops.wavelet3d_synthesis(ours, shape) - grid).abs().max() < 1e-13
 
 
 def test_float32_equals_pywavelets():
@@ -93,6 +102,14 @@ def test_constant_grid_has_a_constant_coarse_grid_up_to_its_border():
     assert max(d.abs().max() for d in ops.wavelet3d_analysis(grid, "bior6.8", 3, "zero")[1:]) > 0.05
 
 
+@pytest.mark.parametrize("mode", ["constant", "symmetric", "reflect", "antireflect", "periodic", "smooth", "periodization"])
+def test_one_sample_goes_on_as_a_constant(mode):
+    """There is no other to mirror or to draw a line through."""
+    coarse, details = ops.wavelet3d_analysis(torch.full((1, 1, 1), 0.7, dtype=torch.float64), "bior2.2", 1, mode)
+    assert (coarse - 0.7 * math.sqrt(2) ** 3).abs().max() < 1e-15
+    assert details.abs().max() < 1e-15
+
+
 @pytest.mark.parametrize(("degree", "vanishes"), [(5, True), (6, False)])
 def test_polynomials_have_no_details_inside(degree, vanishes):
     x = torch.linspace(-1, 1, 48, dtype=torch.float64)
@@ -124,6 +141,21 @@ def test_no_details_are_zero_details_and_get_no_gradient():
         torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
     half = ops.wavelet3d_synthesis([coarse, first, second], sizes[1], "bior4.4")
     torch.testing.assert_close(ops.wavelet3d_synthesis([half, None], shape, "bior4.4"), ours, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("skipped", [1, 3])
+def test_skipping_the_finest_details_changes_nothing_else(skipped, mode):
+    """Values and gradients to rounding: the sums are the same, in another order at most."""
+    grid = noise(2, 33, 20, 26).requires_grad_()
+    every, fewer = (ops.wavelet3d_analysis(grid, "bior4.4", 3, mode, skip_finest=skip) for skip in (0, skipped))
+    assert [c is None for c in fewer] == [False] * (4 - skipped) + [True] * skipped
+    kept = slice(4 - skipped)
+    for a, b in zip(fewer[kept], every[kept], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-13, atol=1e-13)
+    other = [noise(*c.shape, seed=3) for c in fewer[kept]]
+    (a,), (b,) = (torch.autograd.grad(made[kept], grid, other) for made in (fewer, every))
+    torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
 
 
 def test_details_that_are_mostly_zero():
@@ -179,6 +211,29 @@ def test_threads_do_not_change_a_bit():
     assert all(torch.equal(a, b) for others in made[1:] for a, b in zip(made[0], others, strict=True))
 
 
+def test_first_use_under_inference_mode_does_not_spoil_later_gradients():
+    from geospec.ops import wavelet3d, wavelet_filters
+
+    wavelet_filters._bank.cache_clear()
+    wavelet3d._taps.cache_clear()
+    with torch.inference_mode():
+        ops.filters("db7")
+        ops.wavelet3d_analysis(noise(6, 5, 4), "db7")
+    assert not ops.filters("db7").analysis_low.is_inference()
+    grid = noise(6, 5, 4).requires_grad_()
+    (gradient,) = torch.autograd.grad(ops.wavelet3d_analysis(grid, "db7")[0].sum(), grid)
+    assert gradient.abs().max() > 0
+
+
+def test_bands_of_one_filter_are_equal():
+    """Twice the same taps, over a period of two samples: all rows of either band repeat each other."""
+    taps, grid = noise(1, 18).expand(2, 18), noise(3, 4, 2, seed=1)
+    coarse, details = torch.ops.geospec.wavelet3d_analyze(grid, taps, "periodic", False)
+    torch.testing.assert_close(coarse, reference(grid, taps, "periodic")[0], rtol=0, atol=1e-11)
+    for band in details:
+        torch.testing.assert_close(band, coarse, rtol=0, atol=1e-12)
+
+
 def test_compiles_whole():
     grid = noise(12, 13, 14).requires_grad_()
 
@@ -205,8 +260,12 @@ REFUSALS = {
     "integers": (lambda: ops.wavelet3d_analysis(torch.zeros(4, 4, 4, dtype=torch.int64)), "grid: wanted float32 or float64"),
     "no samples": (lambda: ops.wavelet3d_analysis(torch.zeros(4, 0, 4)), "grid: wanted at least one sample along each axis"),
     "levels": (lambda: ops.wavelet3d_analysis(torch.zeros(4, 4, 4), levels=-1), "levels: wanted an integer of 0 or more, got -1"),
+    "levels to skip": (
+        lambda: ops.wavelet3d_analysis(torch.zeros(4, 4, 4), levels=1, skip_finest=2),
+        "skip_finest: wanted an integer between 0 and the 1 levels, got 2",
+    ),
     "mode": (lambda: ops.wavelet3d_analysis(torch.zeros(4, 4, 4), mode="edge"), "mode: wanted one of 'constant'.* got 'edge'"),
-    "wavelet": (lambda: ops.wavelet3d_analysis(torch.zeros(4, 4, 4), "bior9.9"), "wavelet: wanted one of .* got 'bior9.9'"),
+    "wavelet": (lambda: ops.wavelet3d_analysis(torch.zeros(4, 4, 4), "bior9.9"), "wavelet: wanted haar, .* got 'bior9.9'"),
     "no coarse grid": (lambda: ops.wavelet3d_synthesis([None], (4, 4, 4)), "coefficients: wanted a coarse grid"),
     "coarse sizes": (
         lambda: ops.wavelet3d_synthesis([torch.zeros(4, 4, 4), None], (4, 4, 4)),
@@ -215,6 +274,14 @@ REFUSALS = {
     "details": (
         lambda: ops.wavelet3d_synthesis([torch.zeros(10, 10, 10), torch.zeros(7, 10, 10, 9)], (4, 4, 4)),
         r"coefficients: wanted details \(7, 10, 10, 10\) of torch.float32, or None, got \(7, 10, 10, 9\)",
+    ),
+    "details elsewhere": (
+        lambda: ops.wavelet3d_synthesis([torch.zeros(10, 10, 10), torch.zeros(7, 10, 10, 10, device="meta")], (4, 4, 4)),
+        "coefficients: wanted the device of the coarse grid",
+    ),
+    "skip, a truth value": (
+        lambda: ops.wavelet3d_analysis(torch.zeros(4, 4, 4), skip_finest=True),
+        "skip_finest: wanted an integer between 0 and the 1 levels, got True",
     ),
     "shape": (lambda: ops.wavelet3d_synthesis([torch.zeros(4, 4, 4)], (4, 4)), r"shape: wanted three sizes of 1 or more, got \(4, 4\)"),
 }

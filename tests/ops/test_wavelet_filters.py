@@ -75,6 +75,9 @@ def test_a_caller_cannot_change_the_filters_of_another():
     assert ops.filters("db2").analysis_low.abs().sum() > 1
 
 
-def test_unknown_name():
-    with pytest.raises(ArgumentError, match="wavelet: wanted one of 'haar', .*'rbio6.8', got 'db99'"):
-        ops.filters("db99")
+@pytest.mark.parametrize(
+    ("name", "hint"), [("db99", "the nearest is 'db9', and .* lists all"), ("bior6,8", "the nearest is 'bior6.8'"), ("", "geospec.* lists")]
+)
+def test_unknown_name_tells_families_and_the_nearest(name, hint):
+    with pytest.raises(ArgumentError, match=f"^wavelet: wanted haar, db1 to db20, .* or rbio<r>.<a>, got '{name}'; {hint}"):
+        ops.filters(name)

@@ -185,11 +185,16 @@ class WaveletTree(Basis):
 
     # -- grids
 
-    def analysis(self, grid: Tensor) -> WaveletCoefficients:
-        """Coefficients of grids ``(..., n0, n1, n2)``; differentiable."""
+    def analysis(self, grid: Tensor, *, finest: bool = True) -> WaveletCoefficients:
+        """Coefficients of grids ``(..., n0, n1, n2)``; differentiable.
+
+        ``finest=False`` leaves out the ``drop_finest`` levels that trees do not keep: ``None`` stands for them, and the rest is the same.
+        """
         if tuple(grid.shape[-3:]) != self.shape:
             raise ArgumentError(problem("grid", f"shape (..., {', '.join(map(str, self.shape))})", tuple(grid.shape)))
-        coarse, *details = wavelet3d_analysis(grid, self.wavelet, self.levels, self.mode)
+        skipped = 0 if finest else self.drop_finest
+        coarse, *details = wavelet3d_analysis(grid, self.wavelet, self.levels, self.mode, skip_finest=skipped)
+        assert coarse is not None  # only details are left out
         return WaveletCoefficients(coarse, tuple(details))
 
     def synthesis(self, coefficients: WaveletCoefficients, level: int = 0) -> Tensor:
