@@ -201,7 +201,7 @@ def _pieces(named: Tensor) -> Tensor:
     label = torch.arange(int(named.max()) + 1)
     while True:
         least = label[named].amin(dim=1)
-        new = label.clone().index_reduce_(0, named.reshape(-1), least.repeat_interleave(3), "amin")
+        new = label.scatter_reduce(0, named.reshape(-1), least.repeat_interleave(3), "amin")
         if torch.equal(new, label):
             return least
         label = new
