@@ -320,10 +320,12 @@ def test_doubled_and_two_sided_faces_count_once(name, apart):
     shape, sign = SHAPES[name]
     expected = field(shape, 24, 0.3, torch.float32) < 0
     assert expected.sum() > 100
+    sure = (by_libigl(shape, points(24))[1].abs() - 0.5).abs() > 2e-3  # beyond what the tree of winding numbers rounds
+    assert (~sure).sum() < 20
     for twin in (shape, inside_out(shape)):
         double = join(shape, twin) if apart else faces_of(shape, twin.faces)
         values = field(double, 24, 0.3, torch.float32)
-        assert torch.equal(values < 0, expected)
+        assert torch.equal((values < 0)[sure], expected[sure])
         by_reference, _ = reference(double.vertices, double.faces, [6] * 3, 0.3, *BOX.values(), "auto", False)
         assert torch.equal(by_reference < 0, field(double, 6, 0.3) < 0)
     assert not (field(faces_of(shape, shape.faces.flip(1)), 24, 0.3, sign=sign) < 0).any()
