@@ -119,7 +119,7 @@ def _check(
 
 def check_truncation(value: object) -> None:
     """Want a positive finite number."""
-    if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
+    if not isinstance(value, numbers.Real) or not 0 < float(value) < math.inf:
         raise ArgumentError(problem("truncation", "a positive finite distance", repr(value)))
 
 
@@ -137,7 +137,7 @@ def cell_counts(name: str, value: object, error: type[GeospecError] = ArgumentEr
     """Three positive whole numbers (nz, ny, nx), from one for all or from any row of three."""
     plain = value.tolist() if isinstance(value, Tensor) else value
     row = (plain,) * 3 if isinstance(plain, numbers.Integral) else tuple(plain) if isinstance(plain, Iterable) else ()
-    if len(row) != 3 or not all(isinstance(n, numbers.Integral) and not isinstance(n, bool) and n >= 1 for n in row):
+    if len(row) != 3 or not all(isinstance(n, numbers.Integral) and not isinstance(n, bool) and int(n) >= 1 for n in row):
         raise error(problem(name, "a positive whole number, or three (nz, ny, nx)", repr(value)))
     z, y, x = (int(number) for number in row)
     return z, y, x
@@ -201,7 +201,7 @@ def _pieces(named: Tensor) -> Tensor:
     label = torch.arange(int(named.max()) + 1)
     while True:
         least = label[named].amin(dim=1)
-        new = label.clone().index_reduce_(0, named.reshape(-1), least.repeat_interleave(3), "amin")
+        new = label.scatter_reduce(0, named.reshape(-1), least.repeat_interleave(3), "amin")
         if torch.equal(new, label):
             return least
         label = new

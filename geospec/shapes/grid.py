@@ -191,7 +191,8 @@ class DistanceField:
             raise FileFormatError(problem(str(path), wanted, f"a field that cannot be ({cause})")) from cause
 
     def surface(self, level: float = 0.0) -> Mesh:
-        """The surface at distance ``level``, faces counter-clockwise from outside; in the grid's type;
+        """The surface at distance ``level``, faces counter-clockwise from outside; in the wider type of grid and values;
         differentiable in the values."""
         vertices, faces = isosurface(self.values, level)
-        return Mesh(self.grid.from_index(vertices.double()).to(self.grid.dtype), faces)
+        dtype = torch.promote_types(self.values.dtype, self.grid.dtype)
+        return Mesh(self.grid.from_index(vertices.double()).to(dtype), faces)

@@ -276,6 +276,9 @@ def test_gradient_follows_a_sphere_that_grows():
         ({"truncation": 0.0}, "truncation: wanted a positive finite distance, got 0"),
         ({"truncation": float("nan")}, "truncation: wanted a positive finite distance, got nan"),
         ({"truncation": float("inf")}, "truncation: wanted a positive finite distance, got inf"),
+        ({"truncation": "0.1"}, "truncation: wanted a positive finite distance, got '0.1'"),
+        ({"lower": "abc"}, "lower: wanted three finite numbers .* got 'abc'"),
+        ({"lower": None}, "lower: wanted three finite numbers"),
         ({"lower": (0.0, 0.0)}, "lower: wanted three finite numbers"),
         ({"upper": (1.0, float("nan"), 1.0)}, "upper: wanted three finite numbers"),
         ({"upper": (1.0, -2.0, 1.0)}, "upper: wanted a corner above lower"),
@@ -304,3 +307,73 @@ def test_rows_through_shared_sides_of_any_slope():
         touched += int((~off).sum())
         assert torch.equal((ours < 0)[off], (expected < 0)[off])
     assert touched > 1000
+
+
+def faces_of(shape: Mesh, *others) -> Mesh:
+    return Mesh(shape.vertices, torch.cat([shape.faces, *others]))
+
+
+@pytest.mark.parametrize("name", ["torus", "open cup"])
+@pytest.mark.parametrize("apart", [False, True])
+def test_doubled_and_two_sided_faces_count_once(name, apart):
+    """As the single faces do, from common vertices or from a copy of them; asked by name, signs take every face."""
+    shape, sign = SHAPES[name]
+    expected = field(shape, 24, 0.3, torch.float32) < 0
+    assert expected.sum() > 100
+    sure = (by_libigl(shape, points(24))[1].abs() - 0.5).abs() > 2e-3  # beyond what the tree of winding numbers rounds
+    assert (~sure).sum() < 20
+    for twin in (shape, inside_out(shape)):
+        double = join(shape, twin) if apart else faces_of(shape, twin.faces)
+        values = field(double, 24, 0.3, torch.float32)
+        assert torch.equal((values < 0)[sure], expected[sure])
+        by_reference, _ = reference(double.vertices, double.faces, [6] * 3, 0.3, *BOX.values(), "auto", False)
+        assert torch.equal(by_reference < 0, field(double, 6, 0.3) < 0)
+    assert not (field(faces_of(shape, shape.faces.flip(1)), 24, 0.3, sign=sign) < 0).any()
+    assert not (field(faces_of(shape, shape.faces), 24, 0.3, sign="parity") < 0).any()
+
+
+def test_walls_within_a_body_count_as_none():
+    """Two cubes that touch by a face: their union; a two-sided sphere beside them keeps its inside."""
+    cubes = join(moved(cube(), 0.5), moved(cube(), 0.5, (0.5, 0.0, 0.0)))
+    x = points(26)
+    expected = box_distance(x - torch.tensor([0.5, 0.25, 0.25]), [0.5, 0.25, 0.25]) < 0
+    assert torch.equal(field(cubes, 26, 0.3) < 0, expected)
+    ball = moved(sphere(2), 0.4, (-0.6, -0.6, -0.6))
+    ours = field(join(cubes, faces_of(ball, ball.faces.flip(1))), 26, 0.3)
+    assert torch.equal(ours < 0, expected | (field(ball, 26, 0.3) < 0))
+
+
+@pytest.mark.parametrize("scale", [2.0**-100, 2.0**66, 2.0**100])
+@pytest.mark.parametrize("name", ["torus", "open cup"])
+def test_no_scale_changes_a_digit(name, scale):
+    shape, _ = SHAPES[name]
+    vertices = shape.vertices.float().requires_grad_()
+    large = (scale * vertices.detach()).requires_grad_()
+    corner = 1.3 * scale
+    expected = ops.mesh_sdf(vertices, shape.faces, 24, 0.3, **BOX)
+    ours = ops.mesh_sdf(large, shape.faces, 24, 0.3 * scale, lower=(-corner,) * 3, upper=(corner,) * 3)
+    assert torch.equal(ours, expected * scale)
+    (slope,), (ours_slope,) = (torch.autograd.grad(f.sum(), v) for f, v in ((expected, vertices), (ours, large)))
+    torch.testing.assert_close(ours_slope, slope, rtol=1e-6, atol=1e-6)
+
+
+def test_boxes_from_any_row_of_numbers():
+    shape, _ = SHAPES["torus"]
+    expected = field(shape, 8, 0.3)
+    for number in (np.float64(1.3), torch.full((3,), 1.3, dtype=torch.float64), np.full(3, 1.3)):
+        assert torch.equal(ops.mesh_sdf(shape.vertices, shape.faces, np.int64(8), np.float64(0.3), lower=-number, upper=number), expected)
+    assert torch.equal(ops.mesh_sdf(shape.vertices, shape.faces, np.array([8, 8, 8]), 0.3, **BOX), expected)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_gradients_repeat_on_cuda_where_asked():
+    shape = sphere(4)
+    vertices = shape.vertices.cuda().requires_grad_()
+    torch.use_deterministic_algorithms(True)
+    try:
+        slopes = [
+            torch.autograd.grad(ops.mesh_sdf(vertices, shape.faces.cuda(), 64, 0.5, **BOX).square().sum(), vertices)[0] for _ in range(4)
+        ]
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert all(torch.equal(slope, slopes[0]) for slope in slopes)

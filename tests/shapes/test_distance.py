@@ -109,6 +109,26 @@ def test_damaged_files_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        {"values": np.zeros((2, 2, 2), ">f4")},
+        {"values": np.zeros((2, 2, 2), np.float16)},
+        {"values": np.zeros((2, 2, 2), np.longdouble)},
+        {"values": np.zeros((0, 2, 2))},
+        {"numbers": np.array(["1"] * 7)},
+        {"numbers": np.full(7, np.nan)},
+        {"numbers": np.array([1.0] * 6 + [-1.0])},
+        {"numbers": np.array([1.0] * 6 + [np.inf])},
+    ],
+)
+def test_files_of_other_kinds_are_refused(tmp_path, change):
+    path = tmp_path / "field.npz"
+    np.savez(path, **{"values": np.zeros((2, 2, 2)), "numbers": np.ones(7), "version": 1, **change})
+    with pytest.raises(FileFormatError, match=r"field.npz: wanted a distance field saved by geospec, version 1"):
+        DistanceField.load(path)
+
+
+@pytest.mark.parametrize(
     ("make", "error", "message"),
     [
         (lambda: distance_field(Mesh(np.zeros((3, 3)), np.zeros((0, 3), np.int64)), Grid.box(-1, 1, 4), 0.1), ShapeError, "one face"),
@@ -121,16 +141,18 @@ def test_damaged_files_are_refused(tmp_path):
         (lambda: distance_field(PointCloud(np.zeros((20, 3))), Grid.box(-1, 1, 4), 0.1), ShapeError, "wanted a cloud with normals"),
         (lambda: distance_field(PointCloud(np.zeros((20, 2))), Grid.box(-1, 1, 4), 0.1), ShapeError, "three dimensions"),
         (lambda: Mesh(np.full((3, 3), np.nan), [[0, 1, 2]]), ShapeError, "vertices: wanted finite"),
-        (lambda: Grid.around(cube(), 0), ShapeError, "resolution: wanted a positive integer"),
-        (lambda: Grid.around(cube(), 2.5), ShapeError, "resolution: wanted a positive integer"),
+        (lambda: Grid.around(cube(), 0), ShapeError, "resolution: wanted a positive whole number"),
+        (lambda: Grid.around(cube(), 2.5), ShapeError, "resolution: wanted a positive whole number"),
         (lambda: Grid.around(cube(), 8, fill=0), ArgumentError, "fill: wanted a part"),
         (lambda: Grid.around(PointCloud(np.ones((5, 3))), 8), ShapeError, "not all one"),
         (lambda: Grid.around(PointCloud(np.ones((0, 3))), 8), ShapeError, "at least one point"),
         (lambda: Grid.around(PointCloud(np.ones((5, 2))), 8), ShapeError, "three dimensions"),
-        (lambda: Grid((4, 4, 0), (0, 0, 0), (1, 1, 1)), ShapeError, "shape: wanted three positive integers"),
+        (lambda: Grid((4, 4, 0), (0, 0, 0), (1, 1, 1)), ShapeError, "shape: wanted a positive whole number"),
         (lambda: Grid((4, 4, 4), (0, 0, 0), (1, -1, 1)), ShapeError, "spacing: wanted positive"),
         (lambda: Grid((4, 4, 4), (0, np.inf, 0), 1.0), ShapeError, "lower: wanted three finite"),
         (lambda: DistanceField(torch.zeros(2, 2, 3), Grid.box(0, 1, 2), 1.0), ShapeError, "values: wanted the grid's shape"),
+        (lambda: DistanceField(torch.zeros(2, 2, 2), Grid.box(0, 1, 2), np.inf), ArgumentError, "truncation: wanted a positive"),
+        (lambda: DistanceField(torch.zeros(2, 2, 2), Grid.box(0, 1, 2), np.nan), ArgumentError, "truncation: wanted a positive"),
         (lambda: DistanceField(torch.zeros(2, 2, 2), Grid.box(0, 1, 2), 0.0), ArgumentError, "truncation: wanted a positive"),
     ],
 )

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from shapes.solids import sphere
 
 from geospec import Mesh
 from geospec.ops.mesh_sdf import mesh_sdf
+from geospec.shapes.distance import distance_field
 from geospec.shapes.grid import DistanceField, Grid
 
 BOX = torch.tensor([[2.13, -1.07, 10.21], [3.58, 0.88, 10.77]], dtype=torch.float64)  # lower and upper corner
@@ -35,3 +37,17 @@ def test_box_comes_back_in_place(shape):
     a, b, c = surface.vertices[surface.faces].unbind(1)
     volume = float((a * torch.linalg.cross(b, c)).sum() / 6)
     assert volume == pytest.approx(float((BOX[1] - BOX[0]).prod()), rel=0.02)  # positive: faces look outwards
+
+
+def test_a_far_shape_keeps_its_digits():
+    """A sphere a million radii away, from values in float32: the grid's own type holds the places."""
+    ball = sphere(3)
+    far = Mesh(ball.vertices + 1e6, ball.faces)
+    grid = Grid.around(far, 32)
+    field = distance_field(far, grid, 0.3)
+    field = DistanceField(field.values.float().requires_grad_(), grid, 0.3)
+    surface = field.surface()
+    assert surface.vertices.dtype == torch.float64
+    assert ((surface.vertices - 1e6).norm(dim=1) - 1).abs().max() < 0.02
+    surface.vertices.sum().backward()
+    assert field.values.grad.abs().sum() > 0
