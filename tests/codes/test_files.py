@@ -58,7 +58,7 @@ def test_rounded_coefficients(code, deep, preset):
         error = (back.pack() - one.pack()).abs()
         assert float(error[0].max()) <= steps[0] / 2
         assert steps[0] / 2 < float(error.max()) <= steps[2] / 2
-        ring = torch.from_numpy(geospec.codes.coding.rings(back.code.coarse[0].numpy())).reshape(error.shape[1:])
+        ring = torch.from_numpy(geospec.codes.coding.rings(back.code.coarse[0].numpy())).long().reshape(error.shape[1:])
         assert float((error.amax(dim=0) / torch.tensor(steps)[ring]).max()) <= 0.5 * (1 + 1e-6)
         gap = (back.field().values - one.field().values).abs()
         assert loss.field == pytest.approx(float(gap.max()), rel=1e-5)
