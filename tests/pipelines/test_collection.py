@@ -246,9 +246,9 @@ def test_workers_and_their_server_are_never_interrupted(made):
         server.end()
 
 
-def test_a_cluster_that_loses_a_worker_gives_the_bytes_of_one(made, tmp_path):
+def test_a_cluster_that_loses_its_worker_gives_the_bytes_of_one(made, tmp_path):
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
         told = []
 
         def progress(stage, done, total):
