@@ -92,10 +92,10 @@ def generic(mesh: Mesh) -> Iterator[Point]:
 
 def distortion(truth: Mesh, field: DistanceField, decoded: Mesh) -> dict[str, float]:
     """IoU at the field's cells; mean distance between the surfaces both ways over half the box; mean angle of normals in degrees."""
-    iou = inside_iou(field.values, field_in_box(decoded, field.grid, truncation=0.02).values)
+    iou: float | None = inside_iou(field.values, field_in_box(decoded, field.grid, truncation=0.02).values)
     half = field.truncation / 0.1
     distances, angles = zip(*(_one_way(a, b) for a, b in ((truth, decoded), (decoded, truth))), strict=True)
-    return {"iou": iou, "chamfer": sum(distances) / 2 / half, "angle": sum(angles) / 2}
+    return {"iou": np.nan if iou is None else iou, "chamfer": sum(distances) / 2 / half, "angle": sum(angles) / 2}
 
 
 def _one_way(a: Mesh, b: Mesh) -> tuple[float, float]:

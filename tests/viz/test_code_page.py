@@ -49,3 +49,9 @@ def test_a_field_is_its_own_truth(tmp_path):
     ious = [float(re.search(r"IoU of the insides.*?>([\d.]+)<", page, re.S)[1]) for page in (text, mesh)]
     assert ious[0] >= ious[1]
     assert f"{len(field.surface().faces):,} faces" in text
+
+
+def test_a_shape_without_an_inside(tmp_path, monkeypatch):
+    monkeypatch.setattr("geospec.viz.code_page.inside_iou", lambda one, other: None)
+    field = solid_field("torus", 0, 48, 0.3)
+    assert "neither has any" in code_report(field, encode(field), tmp_path / "code.html", levels=0).read_text()
