@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line on ``arguments`` (the program's own by default) and leave with its exit code.
 
     0 : done. 1 : a defect of geospec, with its traceback. 2 : something the user can mend, in one
-    line. 3 : ``reproduce`` ran, and a claim does not hold. 130 : interrupted.
+    line. 3 : ``reproduce`` ran, and a claim does not hold; ``encode`` of a folder left some files out. 130 : interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     state = {"debug": False}

@@ -138,7 +138,7 @@ def run(
 
     one_of("--preset", preset, tuple(codes.PRESETS))
     voice = Voice(as_json=json, quiet=quiet)
-    read = partial(_shape_or_field, file, triangulate, repair, place)
+    read = partial(_read, file, triangulate, repair, place)
     result = _encode_one(context, voice, read, output, preset, image, boxed, kept)
     _tell(voice, file, output, image, preset, result)
     if json:
@@ -228,17 +228,10 @@ class Clock:
         return ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in self.seconds.items())
 
 
-def _shape_or_field(file: Path, triangulate: bool, repair: list[str] | None, place: torch.device) -> Mesh | PointCloud | DistanceField:
-    """What a file holds: of an npz, a distance field where it has the arrays of one."""
-    import zipfile
+def _read(file: Path, triangulate: bool, repair: list[str] | None, place: torch.device) -> Mesh | PointCloud | DistanceField:
+    from geospec.codes.inputs import load_shape_or_field
 
-    import geospec
-
-    if file.suffix == ".npz" and zipfile.is_zipfile(file):
-        with zipfile.ZipFile(file) as archive:
-            if {"values.npy", "numbers.npy"} <= set(archive.namelist()):
-                return geospec.DistanceField.load(file).to(place)
-    return geospec.load(file, triangulate=triangulate, repair=repair or ()).to(place)
+    return load_shape_or_field(file, triangulate=triangulate, repair=repair or ()).to(place)
 
 
 def described_code(code: ShapeCode) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def encode(
     levels = _checked_levels(levels, field.grid.shape, wavelet)
     tree = WaveletTree(field.grid.shape, levels, wavelet, mode, drop_finest=min(1, levels - 1) if drop_finest is None else drop_finest)
     unit = half_side(field.grid)
-    found = tree.analysis(field.values / unit)
+    found = tree.analysis(field.values / unit, finest=False)
     trees = tree.filter(found, k, threshold=threshold, energy=energy, truncation=field.truncation / unit)
     return ShapeCode(tree, trees, field.grid, field.truncation)
 
