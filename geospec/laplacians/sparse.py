@@ -19,7 +19,9 @@ def csr(crow: Tensor, col: Tensor, values: Tensor, columns: int | None = None) -
     """A CSR tensor of its three arrays, square unless ``columns`` says otherwise; the arrays are shared and their order checked."""
     rows = len(crow) - 1
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")  # said once a process, nothing to act on
+        # Said once a process, nothing to act on; the second by torch before 2.12, though the check is asked for.
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        warnings.filterwarnings("ignore", "Sparse invariant checks are implicitly disabled")
         return torch.sparse_csr_tensor(crow, col, values, size=(rows, rows if columns is None else columns), check_invariants=True)
 
 
