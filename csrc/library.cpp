@@ -109,8 +109,8 @@ STABLE_TORCH_LIBRARY(geospec, m) {
   m.def("sphere_interpolate_xyz(Tensor grad, Tensor xyz, Tensor slopes, Tensor pieces, bool normalize) -> Tensor");
   // The adjoint of sphere_interpolate in the grid, in double.
   m.def("sphere_spread(Tensor grad, Tensor xyz, Tensor pieces, int half, bool normalize) -> Tensor");
-  // Distances (nz, ny, nx) to a mesh, negative inside, cut at the truncation, at the centres of a box's cells; where asked
-  // the nearest face of each, int32, -1 beyond the truncation (else (0, 0, 0)).
+  // Distances (nz, ny, nx) to a mesh, negative inside, cut at the truncation, at the centres of a box's cells; where
+  // asked the nearest face of each, int32, -1 beyond the truncation (else (0, 0, 0)).
   m.def(
       "mesh_sdf(Tensor vertices, Tensor faces, int[] shape, float truncation, float[] lower, float[] upper, str sign, "
       "bool nearest) -> (Tensor, Tensor)");
