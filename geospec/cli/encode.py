@@ -26,6 +26,7 @@ EXAMPLES = options.examples(
     "geospec encode bunny.obj -o bunny.gsc",
     "geospec encode scan.ply -o scan.gsc --energy 0.999999 --preset compact",
     "geospec encode part.stl -o part.gsc --resolution 512 -k 60000 --image part.png",
+    "geospec encode bunny.obj -o bunny.gsc --report bunny.html",
     "geospec encode field.npz -o field.gsc --preset lossless --json",
     *encode_folder.EXAMPLES,
 )
@@ -105,6 +106,7 @@ def run(
         Path | None,
         typer.Option("--image", rich_help_panel=options.OUTPUT, show_default=False, help="The shape beside what is decoded, .png."),
     ] = None,
+    report: options.Report = None,
     workers: encode_folder.Workers = 1,
     cluster: encode_folder.Cluster = None,
     shard_size: encode_folder.ShardSize = 64,
@@ -125,7 +127,7 @@ def run(
     if keep_finest:
         kept["drop_finest"] = 0
     if file.is_dir():
-        refuse_given(context, "a folder", image="--image", device="--device")
+        refuse_given(context, "a folder", image="--image", report="--report", device="--device")
         folder: dict[str, Any] = {"workers": workers, "cluster": cluster, "shard_size": shard_size, "retry": retry}
         reading: dict[str, Any] = {"triangulate": triangulate, "repair": repair or ()}
         encode_folder.run(file, output, **folder, **reading, preset=preset, encoding=boxed | kept, json=json, quiet=quiet)
@@ -133,16 +135,19 @@ def run(
     refuse_given(context, "one file", workers="--workers", cluster="--cluster", shard_size="--shard-size", retry="--retry")
     check_output("--output", output, (".gsc",), [file])
     check_output("--image", image, (".png",), [file])
+    check_output("--report", report, (".html",), [file])
     place = checked_device(device)
     from geospec import codes
 
     one_of("--preset", preset, tuple(codes.PRESETS))
     voice = Voice(as_json=json, quiet=quiet)
     read = partial(_read, file, triangulate, repair, place)
-    result = _encode_one(context, voice, read, output, preset, image, boxed, kept)
-    _tell(voice, file, output, image, preset, result)
+    result = _encode_one(context, voice, read, output, preset, boxed, kept)
+    _draw(voice, file, output, image, report, result)
+    _tell(voice, file, preset, result)
+    voice.wrote(output, image, report)
     if json:
-        told = {"file": file, "output": output, "image": image, "preset": preset, "bytes": result.size, "iou": result.iou}
+        told = {"file": file, "output": output, "image": image, "report": report, "preset": preset, "bytes": result.size, "iou": result.iou}
         measured = {"loss": asdict(result.loss), **described_code(result.code), "trees_written": result.written.k}
         print_json({**told, **measured, "seconds": result.clock.seconds})
 
@@ -165,13 +170,12 @@ def _encode_one(
     read: Callable[[], Mesh | PointCloud | DistanceField],
     output: Path,
     preset: str,
-    image: Path | None,
     boxed: dict[str, Any],
     kept: dict[str, Any],
 ) -> Encoded:
     """Read, encode, write and check one shape."""
     import geospec
-    from geospec import codes, viz
+    from geospec import codes
 
     clock = Clock()
     with voice.progress() as progress:
@@ -194,13 +198,25 @@ def _encode_one(
         progress("checking", 0, 0)
         written, size = geospec.ShapeCode.load(output), output.stat().st_size
         iou = codes.inside_iou(field.values.cpu(), written.field().values)
-        if image is not None:
-            drawn = field.surface() if isinstance(shape, geospec.DistanceField) else shape
-            viz.side_by_side([(drawn, "input"), (written.decode(), f"{output.name}, {size:,} bytes")], image)
     return Encoded(shape, code, written, loss, size, iou, clock)
 
 
-def _tell(voice: Voice, file: Path, output: Path, image: Path | None, preset: str, result: Encoded) -> None:
+def _draw(voice: Voice, file: Path, output: Path, image: Path | None, report: Path | None, result: Encoded) -> None:
+    import geospec
+    from geospec import viz
+
+    shape = result.shape
+    with voice.progress() as progress:
+        if image is not None:
+            progress("image", 0, 0)
+            drawn = shape.surface() if isinstance(shape, geospec.DistanceField) else shape
+            viz.side_by_side([(drawn, "input"), (result.written.decode(), f"{output.name}, {result.size:,} bytes")], image)
+        if report is not None:
+            progress("report", 0, 0)
+            viz.code_report(shape, result.written, report, title=file.name)
+
+
+def _tell(voice: Voice, file: Path, preset: str, result: Encoded) -> None:
     code, loss, size, trees = result.code, result.loss, result.size, result.written.k
     voice.say("shape", f"{file} ({result.shape!r})")
     voice.say("code", code)
@@ -209,7 +225,6 @@ def _tell(voice: Voice, file: Path, output: Path, image: Path | None, preset: st
     voice.say("error", f"of the rounding: {where}")
     voice.say("IoU", f"{result.iou:.6f} with the inside of the distance field")
     voice.say("seconds", result.clock)
-    voice.wrote(output, image)
 
 
 class Clock:

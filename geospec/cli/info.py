@@ -51,9 +51,17 @@ def _tell_code(file: Path, *, as_json: bool) -> None:
     said, size, voice = read_header(file), file.stat().st_size, Voice(as_json=as_json)
     voice.say("file", f"{file}, {size:,} bytes")
     cells = " x ".join(map(str, said["shape"]))
-    voice.say("grid", f"{cells} cells (z, y, x) of {said['spacing']} from {said['lower']}, cut at {said['truncation']:.6g}")
+    voice.say("grid", f"{cells} cells (z, y, x) of {_row(said['spacing'])} from {_row(said['lower'])}, cut at {said['truncation']:.6g}")
     left = f"{said['drop_finest']} finest left out"
     voice.say("transform", f"{said['wavelet']}, {said['mode']}, {said['levels']} levels, {left}, {said['trees']:,} trees")
-    voice.say("written", f"{said.get('preset', 'by an unnamed preset')}; loss as stated: {said.get('loss', 'none')}")
+    voice.say("written", said.get("preset", "by an unnamed preset"))
+    if loss := said.get("loss"):
+        where = f"{loss['surface']:.3g} at the surface, {loss['field']:.3g} anywhere"
+        voice.say("error", f"of the rounding: {where}; IoU {'undefined' if loss['iou'] is None else format(loss['iou'], '.6f')}")
     if as_json:
         print_json({"file": file, "bytes": size, **said})
+
+
+def _row(numbers: list[float]) -> str:
+    """Three numbers (x, y, z), as one where they are alike."""
+    return f"{numbers[0]:.6g}" if len(set(numbers)) == 1 else f"({', '.join(f'{number:.6g}' for number in numbers)})"

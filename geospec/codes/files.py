@@ -149,7 +149,8 @@ def _checked(reader: Reader) -> dict[str, Any]:
 
 def _check(said: dict[str, Any], error: Callable[[str, str, str], GeospecError]) -> None:
     """Raise the error of an entry, of what was wanted and of what came, for the first entry of a header that is not sound."""
-    for name, (what, sound) in (_ENTRIES | (_ROUNDING if "steps" in said else {})).items():
+    wanted = _ENTRIES | (_ROUNDING if "steps" in said else {}) | ({"loss": ("field, surface and iou", _is_loss)} if "loss" in said else {})
+    for name, (what, sound) in wanted.items():
         if name not in said or not sound(said[name]):
             raise error(name, what, f"{said.get(name, 'none')!r:.100}")
 
@@ -168,6 +169,12 @@ def _is_positive(value: Any) -> bool:
 
 def _are_three(sort: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, (list, tuple)) and len(value) == 3 and all(map(sort, value))
+
+
+def _is_loss(value: Any) -> bool:
+    if not isinstance(value, dict) or value.keys() != {"field", "surface", "iou"}:
+        return False
+    return all(_is_number(number) for name, number in value.items() if name != "iou" or number is not None)
 
 
 def _is_shape(value: Any) -> bool:

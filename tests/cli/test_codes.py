@@ -66,6 +66,16 @@ def test_a_distance_field(run, shapes, tmp_path):
     assert "--resolution: wanted nothing with a distance field" in run(*words, "--resolution", 64).error
 
 
+def test_report(run, shapes, tmp_path):
+    """The page holds the shape and what its code decodes to; nothing else than what was asked for is left."""
+    done = run("encode", shapes / "a.off", "-o", tmp_path / "a.gsc", "--resolution", 16, "--report", tmp_path / "a.html", "--json")
+    assert json.loads(done.out)["report"] == str(tmp_path / "a.html")
+    page = (tmp_path / "a.html").read_text()
+    assert "decoded" in page
+    assert "a.off" in page
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.gsc", "a.html"]
+
+
 def test_choices(run, shapes, tmp_path):
     words = ("encode", shapes / "a.off", "-o", tmp_path / "a.gsc", "--resolution", 16, "-q")
     assert "--preset: wanted one of 'lossless'" in run(*words, "--preset", "small").error

@@ -245,6 +245,9 @@ def forged(file, change):
         ("steps", [1, 2]),
         ("steps", None),
         ("saturated", -1),
+        ("loss", [0, 0, 1]),
+        ("loss", {"field": 0.0, "surface": "0", "iou": None}),
+        ("loss", {"field": 0.0, "surface": 0.0}),
     ],
 )
 def test_forged_headers(file, entry, value):
