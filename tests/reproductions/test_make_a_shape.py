@@ -67,7 +67,7 @@ def test_runs_at_tiny_sizes(tmp_path, tiny):
     assert {"note sphere", "solid csg", "solids mean", "sweep", "zero box", "mesh mug", "meshes mean", "picture chair"} < rows.keys()
     ours, mean = rows["solid csg"].numbers, rows["solids mean"].numbers
     assert mean["C0"] == ours["C0"]  # the quick preset takes every fourth, of three the second
-    assert "solids held out" not in rows
+    assert "solids, second half" not in rows
     assert not rows["mesh sheet"].numbers
     assert rows["meshes mean"].numbers["C0"] == rows["mesh mug"].numbers["C0"]
     assert ours["K=512"] <= ours["K=16384"]
@@ -80,7 +80,7 @@ def test_runs_at_tiny_sizes(tmp_path, tiny):
 def test_the_threshold_is_tried_on_families_that_it_was_not_chosen_on(tiny):
     rows = {row.run: row for row in runs.solids(Setting("full"))}
     sphere, csg, torus = (rows[f"solid {family}"].numbers for family in ("sphere", "csg", "torus"))
-    assert rows["solids held out"].numbers["adaptive"] == csg["adaptive"]
+    assert rows["solids, second half"].numbers["adaptive"] == csg["adaptive"]
     assert rows["solids mean"].numbers["adaptive"] == pytest.approx((sphere["adaptive"] + csg["adaptive"] + torus["adaptive"]) / 3)
 
 
