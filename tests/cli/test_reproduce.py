@@ -47,7 +47,8 @@ def test_list(run):
 def test_refusals(run, here, monkeypatch):
     begun = toy(monkeypatch)
     assert "name a reproduction" in run("reproduce").error
-    assert "NAME: wanted one of 'learned-eigenbasis', 'diffumatch', 'location-encoder', 'make-a-shape-representation', 'toy', got 'none'" in run("reproduce", "none").error
+    names = "'learned-eigenbasis', 'diffumatch', 'location-encoder', 'make-a-shape-representation', 'toy'"
+    assert f"NAME: wanted one of {names}, got 'none'" in run("reproduce", "none").error
     assert "only: wanted one of" in run("reproduce", "toy", "--only", "A9").error
     assert "preset: wanted one of 'quick', 'full'" in run("reproduce", "toy", "--preset", "slow").error
     assert "data: wanted a folder of meshes" in run("reproduce", "toy", "--data", "none").error
