@@ -303,11 +303,18 @@ def test_the_header_alone(file, tmp_path):
 
 
 def test_deep_trees_of_a_small_file(deep):
-    """Ten levels of no tree, as a header may say, are read or refused by name."""
+    """Ten levels of no tree, as a header may say, are read, or refused as a file that is not sound."""
     none = written(ShapeCode.unpack(torch.zeros_like(deep.pack()), like=deep))
+    read_levels = set()
     for levels in range(1, 11):
-        with contextlib.suppress(FileFormatError):
-            read(forged(none, lambda header, levels=levels: header.update(levels=levels, drop_finest=0)))
+        try:
+            code = read(forged(none, lambda header, levels=levels: header.update(levels=levels, drop_finest=0)))
+        except FileFormatError:
+            continue
+        assert (code.tree.levels, code.k) == (levels, 0)
+        read_levels.add(levels)
+    assert deep.tree.levels in read_levels
+    assert 10 not in read_levels
 
 
 def test_a_bad_token_names_the_file(file):
